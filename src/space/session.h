@@ -1,0 +1,122 @@
+/* The heart: what the dbgeng-style calls mean, on any target. One space for each target, one session for
+ * each connection. Knows no wire. Contract: docs/protocol.md.
+ *
+ * A session's calls are made by one task at a time (its connection's); session_interrupt,
+ * session_cancel and the callbacks may come in between. Every function that returns an HRESULT leaves a sentence
+ * for people in session_message() when it failed, naming the call, the address and the reason. */
+#ifndef SB_SPACE_SESSION_H
+#define SB_SPACE_SESSION_H
+
+#include "spacebridge/hresult.h"
+#include "target/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct space;
+struct session;
+
+enum cache_policy { CACHE_WRITE_BACK, CACHE_WRITE_THROUGH, CACHE_OFF };
+bool cache_policy_parse(enum cache_policy *policy, const char *text);
+const char *cache_policy_text(enum cache_policy policy);
+
+#define SPACE_CACHE_SIZE_DEFAULT 1024000u /* dbgeng's 1000 KB */
+
+struct space_config {
+    enum cache_policy policy; /* of a new session */
+    size_t cache_size;        /* bytes a view may hold; 0: as CACHE_OFF */
+};
+
+/* What a connection hears without having asked. Each may be NULL; must not suspend. */
+struct session_listener {
+    void *context;
+    /* dirty bytes of this session could not be written, and no call of this session was there to say so */
+    void (*flush_failed)(void *context, HRESULT hr, const char *message);
+    /* ChangeEngineState-like: the target's state changed */
+    void (*state_changed)(void *context, enum target_state state, const char *text);
+};
+
+struct space *space_new(struct target *target, const struct space_config *config);
+/* All sessions must be closed. */
+void space_free(struct space *space);
+/* Flush every view (the daemon ends). Returns bytes that could not be written; they are logged. */
+uint64_t space_flush_all(struct space *space);
+struct target *space_target(struct space *space);
+
+/* NULL when out of memory. name: for the log ("rpc#3"). */
+struct session *session_open(struct space *space, const char *name, enum cache_policy policy,
+                             const struct session_listener *listener);
+/* Flush, log what could not be written, free. Suspends as long as the flush takes. */
+void session_close(struct session *session);
+const char *session_message(const struct session *session);
+target_client session_client(const struct session *session);
+struct space *session_space(const struct session *session);
+
+/* Virtual. *done is always the length of the prefix that really was transferred (write-back: put in the
+ * view), also on failure. */
+HRESULT session_read_virtual(struct session *, uint64_t offset, void *buffer, uint32_t size,
+                             uint32_t *done);
+HRESULT session_write_virtual(struct session *, uint64_t offset, const void *buffer, uint32_t size,
+                              uint32_t *done);
+HRESULT session_read_virtual_uncached(struct session *, uint64_t offset, void *buffer,
+                                      uint32_t size, uint32_t *done);
+HRESULT session_write_virtual_uncached(struct session *, uint64_t offset, const void *buffer,
+                                       uint32_t size, uint32_t *done);
+HRESULT session_virtual_to_physical(struct session *, uint64_t offset, uint64_t *physical);
+
+/* Pointers: host order, sign-extended on a 4-byte target; all or an error. *done: how many, also on failure. */
+HRESULT session_read_pointers_virtual(struct session *, uint32_t count, uint64_t offset,
+                                      uint64_t *pointers, uint32_t *done);
+HRESULT session_write_pointers_virtual(struct session *, uint32_t count, uint64_t offset,
+                                       const uint64_t *pointers, uint32_t *done);
+
+/* Physical. call: the name for messages ("WritePhysical" or "WritePhysical2"). */
+HRESULT session_read_physical(struct session *, const char *call, uint64_t offset, uint32_t flags,
+                              void *buffer, uint32_t size, uint32_t *done);
+HRESULT session_write_physical(struct session *, const char *call, uint64_t offset, uint32_t flags,
+                               const void *buffer, uint32_t size, uint32_t *done);
+
+/* Ports. buffer holds size bytes, least significant first. */
+HRESULT session_read_io(struct session *, int32_t interface_type, uint32_t bus,
+                        uint32_t address_space, uint64_t offset, void *buffer, uint32_t size,
+                        uint32_t *done);
+HRESULT session_write_io(struct session *, int32_t interface_type, uint32_t bus,
+                         uint32_t address_space, uint64_t offset, const void *buffer, uint32_t size,
+                         uint32_t *done);
+
+/* Run control. */
+HRESULT session_get_execution_status(struct session *, uint32_t *status);
+HRESULT session_set_execution_status(struct session *, uint32_t status);
+/* Never suspends; may be called while another call of this session is under way. */
+HRESULT session_interrupt(struct session *);
+/* S_OK with text when the target is halted; S_FALSE when timeout_ms passed (UINT32_MAX: no limit). */
+HRESULT session_wait_for_event(struct session *, uint32_t timeout_ms, char *text, size_t size);
+/* The connection is gone: end a session_wait_for_event that is under way, at once. */
+void session_cancel(struct session *);
+HRESULT session_get_number_processors(struct session *, uint32_t *number);
+HRESULT session_get_current_processor(struct session *, uint32_t *processor);
+HRESULT session_set_current_processor(struct session *, uint32_t processor);
+
+/* The view. */
+HRESULT session_flush(struct session *, uint64_t *flushed);
+HRESULT session_discard(struct session *, uint64_t *dropped);
+/* Drops clean lines; dirty bytes stay. */
+HRESULT session_invalidate(struct session *);
+HRESULT session_set_cache_policy(struct session *, enum cache_policy policy);
+
+struct session_cache_status {
+    enum cache_policy policy;
+    uint64_t size;        /* bytes it may hold */
+    uint64_t used;        /* bytes its lines hold, 4096 each */
+    uint64_t valid_bytes, dirty_bytes;
+    uint64_t lines, dirty_lines;
+    uint64_t hits, misses;     /* reads of a line that were answered from it / had to ask the target */
+    uint64_t flushes, flushed_bytes, lost_bytes, evictions;
+};
+HRESULT session_get_cache_status(struct session *, struct session_cache_status *status);
+
+/* Hello. The answer is the target's info as it stands. */
+const struct target_info *session_target_info(struct session *);
+
+#endif
