@@ -1,0 +1,252 @@
+/* spacebridged: one target, many connections. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "base/log.h"
+#include "base/task.h"
+#include "daemon/guest.h"
+#include "daemon/listeners.h"
+#include "daemon/options.h"
+#include "rpc/server.h"
+#include "space/session.h"
+#include "target/upstream_target.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Seconds that a guest of ours has for ending by itself. */
+#define GUEST_GRACE 5.0
+
+struct daemon {
+    struct options options;
+    struct ev_loop *loop;
+    struct listeners listeners;
+    struct guest *guest; /* NULL: it was there before us */
+    struct target *target;
+    struct space *space;
+    struct rpc_server *rpc;
+    struct task_cond stop; /* broadcast when stopping is set */
+    bool stopping;
+    bool told; /* systemd and standard output know that we are ready */
+    int exit_code;
+    ev_signal sigint, sigterm;
+};
+
+static void stop(struct daemon *daemon)
+{
+    daemon->stopping = true;
+    task_cond_broadcast(&daemon->stop);
+}
+
+static void signal_came(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    struct daemon *daemon = watcher->data;
+    (void)loop;
+    (void)events;
+    if (daemon->stopping) {
+        log_error("daemon", "signal %d again: leaving at once, unflushed", watcher->signum);
+        listeners_close(&daemon->listeners);
+        guest_free(daemon->guest);
+        _exit(EXIT_FAILED);
+    }
+    log_info("daemon", "signal %d (%s): flushing and leaving", watcher->signum,
+             strsignal(watcher->signum));
+    stop(daemon);
+}
+
+static void guest_ended(void *context, int status)
+{
+    struct daemon *daemon = context;
+    char text[64];
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+    if (clean)
+        log_info("guest", "the guest ended: %s", guest_status_text(status, text, sizeof text));
+    else
+        log_error("guest", "the guest ended: %s", guest_status_text(status, text, sizeof text));
+    if (!clean)
+        daemon->exit_code = EXIT_FAILED;
+    stop(daemon);
+}
+
+static void announce(struct daemon *daemon)
+{
+    printf("ready");
+    for (size_t i = 0; i < daemon->listeners.count; i++) {
+        const struct listener *listener = &daemon->listeners.items[i];
+        printf(" %s=%s", listener->front == FRONT_RPC ? "rpc" : "stub", listener->text);
+    }
+    printf("\n");
+    /* A closed or full standard output must not end a daemon that works. */
+    if (fflush(stdout) != 0)
+        log_warning("daemon", "the ready line could not be written to standard output");
+#ifdef HAVE_SYSTEMD
+    sd_notifyf(0, "READY=1\nSTATUS=%s", daemon->target->ops->info(daemon->target)->upstream);
+#endif
+    daemon->told = true;
+}
+
+/* Everything up to ready. False: the exit code is set, the reason logged. */
+static bool start(struct daemon *daemon)
+{
+    struct options *options = &daemon->options;
+    struct upstream_config upstream = {
+        .gdb = options->gdb,
+        .have_qmp = options->have_qmp,
+        .qmp = options->qmp,
+        .attach_halt = options->attach_halt,
+        .timeout = options->timeout,
+        .pipeline = options->pipeline,
+        .reattach = true,
+    };
+    struct space_config space = {.policy = options->cache, .cache_size = options->cache_size};
+    struct rpc_config rpc = {.policy = options->cache, .max_connections = options->max_connections};
+    char error[GUEST_ERROR_SIZE];
+
+    if (options->guest) {
+        daemon->guest = guest_start(daemon->loop, options->guest, options->attach_halt, guest_ended,
+                                    daemon, error);
+        if (!daemon->guest || !guest_wait_ready(daemon->guest, options->timeout, error)) {
+            log_error("guest", "%s", error);
+            return false;
+        }
+        upstream.gdb = *guest_gdb(daemon->guest);
+        upstream.qmp = *guest_qmp(daemon->guest);
+        upstream.have_qmp = true;
+    }
+    daemon->target = upstream_new(daemon->loop, &upstream);
+    if (!daemon->target) {
+        log_error("daemon", "out of memory");
+        return false;
+    }
+    daemon->space = space_new(daemon->target, &space);
+    daemon->rpc = daemon->space ? rpc_server_new(daemon->loop, daemon->space, &rpc) : NULL;
+    if (!daemon->rpc) {
+        log_error("daemon", "out of memory");
+        return false;
+    }
+    if (upstream_attach(daemon->target, error, sizeof error) != TARGET_OK) {
+        log_error("target", "%s", error);
+        return false;
+    }
+    for (size_t i = 0; i < daemon->listeners.count; i++) {
+        const struct listener *listener = &daemon->listeners.items[i];
+        if (listener->front == FRONT_RPC &&
+            !rpc_server_listen(daemon->rpc, listener->fd, listener->text)) {
+            log_error("daemon", "%s: out of memory", listener->text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Orderly: no new work, the old work done and flushed, the target as it was found. */
+static void finish(struct daemon *daemon)
+{
+#ifdef HAVE_SYSTEMD
+    if (daemon->told)
+        sd_notify(0, "STOPPING=1");
+#endif
+    uint64_t lost = 0;
+    if (daemon->rpc)
+        rpc_server_stop(daemon->rpc);
+    if (daemon->space)
+        lost = space_flush_all(daemon->space);
+    if (lost > 0)
+        daemon->exit_code = EXIT_FAILED;
+    if (daemon->target)
+        upstream_detach(daemon->target);
+    if (daemon->guest)
+        guest_end(daemon->guest, GUEST_GRACE);
+    rpc_server_free(daemon->rpc);
+    if (daemon->space)
+        space_free(daemon->space);
+    upstream_free(daemon->target);
+    guest_free(daemon->guest);
+    listeners_close(&daemon->listeners);
+}
+
+static void run(void *context)
+{
+    struct daemon *daemon = context;
+
+    if (!start(daemon))
+        daemon->exit_code = EXIT_FAILED;
+    else if (!daemon->stopping)
+        announce(daemon);
+    while (daemon->exit_code == EXIT_DONE && !daemon->stopping)
+        task_cond_wait(&daemon->stop, -1);
+    daemon->stopping = true;
+    finish(daemon);
+    ev_break(daemon->loop, EVBREAK_ALL);
+}
+
+/* Every connection is a descriptor. */
+static void raise_descriptor_limit(unsigned connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + 64;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_warning("daemon", "the limit of open files (%llu) is below --max-connections %u",
+                    (unsigned long long)limit.rlim_cur, connections);
+}
+
+static void watch_signal(struct daemon *daemon, ev_signal *watcher, int number)
+{
+    ev_signal_init(watcher, signal_came, number);
+    watcher->data = daemon;
+    ev_signal_start(daemon->loop, watcher);
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon; /* large, and one for each process by nature */
+    char error[OPTIONS_ERROR_SIZE];
+
+    switch (options_parse(&daemon.options, argc, argv, error)) {
+    case OPTIONS_EXIT_OK:
+        return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    case OPTIONS_EXIT_USAGE:
+        fprintf(stderr, "spacebridged: %s\nTry 'spacebridged --help'.\n", error);
+        return EXIT_USAGE;
+    case OPTIONS_RUN:
+        break;
+    }
+    log_configure(daemon.options.log_level, daemon.options.log_format);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit(daemon.options.max_connections);
+    daemon.loop = ev_default_loop(EVFLAG_AUTO);
+    if (!daemon.loop) {
+        log_error("daemon", "no event loop");
+        return EXIT_FAILED;
+    }
+    if (!listeners_open(&daemon.listeners, &daemon.options, error)) {
+        log_error("daemon", "%s", error);
+        return EXIT_FAILED;
+    }
+    watch_signal(&daemon, &daemon.sigint, SIGINT);
+    watch_signal(&daemon, &daemon.sigterm, SIGTERM);
+    if (!task_spawn(daemon.loop, "daemon", run, &daemon)) {
+        log_error("daemon", "out of memory");
+        listeners_close(&daemon.listeners);
+        return EXIT_FAILED;
+    }
+    ev_run(daemon.loop, 0);
+    ev_loop_destroy(daemon.loop);
+    return daemon.exit_code;
+}
