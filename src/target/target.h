@@ -94,6 +94,9 @@ struct target_info {
     unsigned processors;
     bool physical; /* has a physical space, and a map of it */
     bool ports;    /* its processor has a port space that can be reached */
+    bool qemu;     /* the stub is QEMU's */
+    /* the stub's reply to our qSupported, as it came; "" while it is lost */
+    const char *features;
 };
 
 /* What the target tells the room above. Each may be NULL. `dirty_views` is called in the task that
@@ -176,6 +179,20 @@ struct target_ops {
                                 size_t length, struct buffer *reply);
 
     void (*set_listener)(struct target *, const struct target_listener *);
+
+    /* For the GDB front. Resume in a client's own words: a payload (vCont;…, c, s, C…, S…, bc, bs, vRun;…) with
+     * the thread ids of the upstream stub, sent as it stands after before_resume as with resume(). Packets
+     * that this stub must never get (reference: docs/design.md, "What must never reach QEMU") are
+     * TARGET_INVALID. Returns once the stub has taken it. */
+    enum target_error (*resume_packet)(struct target *, target_client, const void *payload,
+                                       size_t length, char *message, size_t message_size);
+    /* The stop reply ("T05thread:01;", "W00") that tells why the target is halted or gone, as the stub
+     * gave it, or made up ("T02thread:01;") where another way than the stub stopped it. NUL-terminated. */
+    void (*stop_reply)(struct target *, char *reply, size_t size);
+    /* Read virtual memory without halting the target, through the monitor, on a running target with QMP;
+     * TARGET_RUNNING where that cannot be. Runs as in read_virtual. */
+    enum target_error (*read_live)(struct target *, target_client, unsigned cpu, struct target_run *,
+                                   size_t);
 };
 
 /* What implementations begin with. */
