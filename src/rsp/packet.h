@@ -12,8 +12,8 @@
 /* Append $payload#cc. escape: put } before # $ } * in the payload (binary data, or text of a
  * stranger). False when out of memory. */
 bool packet_frame(struct buffer *out, const void *payload, size_t length, bool escape);
-/* As packet_frame with escape, and runs of a byte shortened by run-length encoding; never a count that comes
- * out as $ # + or -, and only characters 32 to 126 as counts. */
+/* As packet_frame with escape, and runs of a byte shortened by run-length encoding; never a count
+ * that comes out as $ # + or -, and only characters 32 to 126 as counts. */
 bool packet_frame_rle(struct buffer *out, const void *payload, size_t length);
 
 enum packet_event {
@@ -23,7 +23,8 @@ enum packet_event {
     PACKET_ACK,          /* + */
     PACKET_NAK,          /* - */
     PACKET_INTERRUPT,    /* the byte 0x03 outside a packet */
-    PACKET_BAD_CHECKSUM, /* a packet whose checksum is wrong or not hex; its payload is dropped */
+    PACKET_BAD_CHECKSUM, /* a packet whose checksum is wrong or not hex, whose run-length or escape
+                          * is broken, or that a '$' cut short; its payload is dropped */
     PACKET_TOO_LONG,     /* a payload over the limit; its bytes are swallowed up to its checksum */
     PACKET_GARBAGE,      /* any other byte between packets: byte */
     PACKET_NO_MEMORY,
@@ -43,10 +44,11 @@ struct packet_reader {
     /* inside */
     struct buffer text;
     int state;
+    enum packet_event outcome; /* what the packet being read will be reported as */
+    int last;                  /* the character that a '*' repeats; -1: there is none yet */
+    bool escaped;              /* the character before was an escaping } */
     uint8_t sum;
-    uint8_t checksum[2];
-    bool notification;
-    bool too_long;
+    uint8_t checksum_high;
 };
 
 void packet_reader_init(struct packet_reader *reader, size_t limit);
