@@ -4,10 +4,17 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_TRACE
+};
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* Before the first line; the defaults are info and text. Tests may log nothing by LOG_LEVEL_ERROR. */
+/* Before the first line; the defaults are info and text. Tests may log nothing by LOG_LEVEL_ERROR.
+ */
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 bool log_level_parse(enum log_level *level, const char *text);

@@ -72,29 +72,13 @@ struct scheduler {
     struct scheduler *next;
 };
 
-struct task_waiter {
-    struct task *task;
-    bool done;
-    struct task_waiter *prev, *next;
-};
-
 static _Thread_local struct task *running;
 static _Thread_local struct scheduler *schedulers;
 
-static void __attribute__((noreturn)) broken(const char *what)
+void task_broken(const char *what)
 {
     fprintf(stderr, "task %s: %s\n", running ? running->name : "(none)", what);
     abort();
-}
-
-/* The running task of a function that may suspend. */
-static struct task *suspendable(const char *function)
-{
-    if (!running) {
-        fprintf(stderr, "%s: ", function);
-        broken("there is no task here that could be suspended");
-    }
-    return running;
 }
 
 /* Stacks */
@@ -149,14 +133,14 @@ static void switch_to_task(struct task *task)
 {
     struct scheduler *scheduler = task->scheduler;
     if (running)
-        broken("a loop with tasks is run from inside a task");
+        task_broken("a loop with tasks is run from inside a task");
     running = task;
     task->state = TASK_RUNNING;
 #ifdef WITH_ASAN
     __sanitizer_start_switch_fiber(&scheduler->fake_stack, task->stack.base, TASK_STACK_SIZE);
 #endif
     if (swapcontext(&scheduler->context, &task->context) != 0)
-        broken("swapcontext failed");
+        task_broken("swapcontext failed");
 #ifdef WITH_ASAN
     __sanitizer_finish_switch_fiber(scheduler->fake_stack, NULL, NULL);
 #endif
@@ -172,7 +156,7 @@ static void switch_to_loop(struct task *task, enum task_state state)
                                    scheduler->loop_stack, scheduler->loop_stack_size);
 #endif
     if (swapcontext(&task->context, &scheduler->context) != 0)
-        broken("swapcontext failed");
+        task_broken("swapcontext failed");
 #ifdef WITH_ASAN
     __sanitizer_finish_switch_fiber(task->fake_stack, &scheduler->loop_stack,
                                     &scheduler->loop_stack_size);
@@ -188,7 +172,7 @@ static void task_main(void)
 #endif
     task->fn(task->arg);
     switch_to_loop(task, TASK_RETURNED);
-    broken("a task ran on after its return");
+    task_broken("a task ran on after its return");
 }
 
 /* By itself: getcontext() is one of the functions that return twice, around which a compiler trusts
@@ -196,7 +180,7 @@ static void task_main(void)
 static void context_prepare(struct task *task)
 {
     if (getcontext(&task->context) != 0)
-        broken("getcontext failed");
+        task_broken("getcontext failed");
     task->context.uc_stack.ss_sp = task->stack.base;
     task->context.uc_stack.ss_size = TASK_STACK_SIZE;
     makecontext(&task->context, task_main, 0);
@@ -307,6 +291,11 @@ const char *task_name(const struct task *task)
     return task->name;
 }
 
+struct ev_loop *task_loop(const struct task *task)
+{
+    return task->scheduler->loop;
+}
+
 size_t task_count(void)
 {
     size_t count = 0;
@@ -317,7 +306,9 @@ size_t task_count(void)
 
 void task_suspend(void)
 {
-    struct task *task = suspendable("task_suspend");
+    struct task *task = running;
+    if (!task)
+        task_broken("there is no task here that could be suspended");
     if (!task->woken)
         switch_to_loop(task, TASK_SUSPENDED);
     task->woken = false;
@@ -329,130 +320,4 @@ void task_wake(struct task *task)
         make_ready(task);
     else if (task->state == TASK_RUNNING)
         task->woken = true;
-}
-
-/* Waiting */
-
-struct wait {
-    struct task *task;
-    int events;
-    bool expired;
-};
-
-static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    struct wait *wait = watcher->data;
-    wait->events |= events;
-    task_wake(wait->task);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    struct wait *wait = watcher->data;
-    wait->expired = true;
-    task_wake(wait->task);
-}
-
-/* Start a timer for wait, unless seconds is negative: then the timer stays inactive. */
-static void timer_start(ev_timer *timer, struct wait *wait, double seconds)
-{
-    struct ev_loop *loop = wait->task->scheduler->loop;
-    ev_timer_init(timer, on_timer, seconds < 0 ? 0. : seconds, 0.);
-    timer->data = wait;
-    if (seconds < 0)
-        return;
-    /* The loop counts from its last look at the clock, which a long-running task leaves stale. */
-    ev_now_update(loop);
-    ev_timer_start(loop, timer);
-}
-
-int task_wait_fd(int fd, int events, double timeout)
-{
-    struct wait wait = {.task = suspendable("task_wait_fd")};
-    struct ev_loop *loop = wait.task->scheduler->loop;
-    ev_io io;
-    ev_io_init(&io, on_io, fd, events & (EV_READ | EV_WRITE));
-    io.data = &wait;
-    ev_io_start(loop, &io);
-    ev_timer timer;
-    timer_start(&timer, &wait, timeout);
-    while (wait.events == 0 && !wait.expired)
-        task_suspend();
-    ev_io_stop(loop, &io);
-    ev_timer_stop(loop, &timer);
-    /* On a descriptor that is none libev reports everything: what is asked for then fails itself.
-     */
-    return wait.events & events & (EV_READ | EV_WRITE);
-}
-
-void task_sleep(double seconds)
-{
-    struct wait wait = {.task = suspendable("task_sleep")};
-    ev_timer timer;
-    timer_start(&timer, &wait, seconds > 0 ? seconds : 0);
-    while (!wait.expired)
-        task_suspend();
-}
-
-bool task_cond_wait(struct task_cond *cond, double timeout)
-{
-    struct wait wait = {.task = suspendable("task_cond_wait")};
-    struct task_waiter waiter = {.task = wait.task};
-    DL_APPEND(cond->waiters, &waiter);
-    ev_timer timer;
-    timer_start(&timer, &wait, timeout);
-    while (!waiter.done && !wait.expired)
-        task_suspend();
-    ev_timer_stop(wait.task->scheduler->loop, &timer);
-    if (!waiter.done)
-        DL_DELETE(cond->waiters, &waiter);
-    return waiter.done;
-}
-
-/* Take the first waiter off the list and let it go on. */
-static struct task *release_first(struct task_waiter **waiters)
-{
-    struct task_waiter *first = *waiters;
-    DL_DELETE(*waiters, first);
-    first->done = true;
-    task_wake(first->task);
-    return first->task;
-}
-
-void task_cond_broadcast(struct task_cond *cond)
-{
-    /* Nobody runs in between, so nobody can queue up again before this ends. */
-    while (cond->waiters)
-        release_first(&cond->waiters);
-}
-
-void task_mutex_lock(struct task_mutex *mutex)
-{
-    if (!mutex->held) {
-        mutex->held = true;
-        mutex->owner = running;
-        return;
-    }
-    struct task_waiter waiter = {.task = suspendable("task_mutex_lock")};
-    if (mutex->owner == running)
-        broken("task_mutex_lock: the task holds this mutex already");
-    DL_APPEND(mutex->waiters, &waiter);
-    while (!waiter.done)
-        task_suspend();
-}
-
-void task_mutex_unlock(struct task_mutex *mutex)
-{
-    if (!mutex->held || mutex->owner != running)
-        broken("task_mutex_unlock: not the holder of this mutex");
-    /* Handed over, not set free: somebody who comes by before the waiter runs has to queue. */
-    if (mutex->waiters) {
-        mutex->owner = release_first(&mutex->waiters);
-    } else {
-        mutex->owner = NULL;
-        mutex->held = false;
-    }
 }

@@ -24,6 +24,8 @@ struct task *task_spawn(struct ev_loop *loop, const char *name, task_fn *fn, voi
 /* The task that is running, NULL on the loop's own stack (where nothing may suspend). */
 struct task *task_self(void);
 const char *task_name(const struct task *task);
+/* The loop that the task runs on. */
+struct ev_loop *task_loop(const struct task *task);
 
 /* Give way to the loop until task_wake(self). A wake that came since the last return is remembered
  * (one, not a count): suspend then returns at once, after giving the loop a turn is NOT promised.
@@ -62,5 +64,8 @@ void task_mutex_unlock(struct task_mutex *mutex);
 
 /* The number of tasks that have not returned yet (for orderly shut-down and tests). */
 size_t task_count(void);
+
+/* An invariant of the tasks is broken: say what, and abort. */
+void task_broken(const char *what) __attribute__((noreturn));
 
 #endif
