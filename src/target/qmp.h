@@ -21,7 +21,7 @@ struct qmp;
 
 /* The longest line taken from the monitor, in bytes without its end. `info mtree -f` of a large
  * machine is well under one MiB; the rest is room for what a user's monitor command prints. */
-#define QMP_LINE_MAX ((size_t)64 * 1024 * 1024)
+#define QMP_LINE_MAX ((size_t)16 * 1024 * 1024)
 /* The most values, members and containers in one line. HMP text is one value however long it is, so
  * this keeps a line of "[[],[],[]…" from taking a hundred times its size in memory. */
 #define QMP_VALUES_MAX ((size_t)65536)
@@ -33,7 +33,8 @@ struct qmp_listener {
     /* data is borrowed, NULL where the event has none */
     void (*event)(void *context, const char *name, json_t *data);
     /* Once for each qmp_connect that returned TARGET_OK, whoever closed (qmp_disconnect too, but
-     * not qmp_free). Called before the waiting calls return. */
+     * not qmp_free). Called before the waiting calls
+     * return; must not call into this client. */
     void (*closed)(void *context, const char *reason);
 };
 
