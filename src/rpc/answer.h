@@ -1,0 +1,40 @@
+/* The answer to one request, put together as one frame: [1, msgid, nil, [HRESULT, out...]] or
+ * [1, msgid, [HRESULT, message], nil]. */
+#ifndef SB_RPC_ANSWER_H
+#define SB_RPC_ANSWER_H
+
+#include "base/buffer.h"
+#include "spacebridge/hresult.h"
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct answer {
+    struct buffer *frame;
+    uint32_t id;
+    msgpack_packer packer; /* onto frame */
+    bool packed;           /* there is a result or an error in frame */
+    bool no_memory;        /* frame is not whole */
+};
+
+/* frame must be empty. The answer points into itself and must not be moved. */
+void answer_init(struct answer *answer, struct buffer *frame, uint32_t id);
+
+/* Begin a result of outs values after its HRESULT; they are packed onto what is returned. */
+msgpack_packer *answer_result(struct answer *answer, HRESULT hr, uint32_t outs);
+
+/* A result that is one bin: reserve room for size bytes (NULL: no memory), read right into it, so
+ * that 64 MiB are not copied once more, then say how many there are. */
+uint8_t *answer_bin_reserve(struct answer *answer, uint32_t size);
+void answer_bin(struct answer *answer, HRESULT hr, uint32_t done);
+
+/* Instead of whatever was packed before. */
+void answer_error(struct answer *answer, HRESULT hr, const char *message);
+
+void answer_pack_text(msgpack_packer *packer, const char *text);
+
+/* Append [2, method, [hr, message]] to out. False when out of memory; out is then as it was. */
+bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const char *message);
+
+#endif

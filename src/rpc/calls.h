@@ -1,0 +1,21 @@
+/* The calls of the protocol: one table of names, parameters and handlers. A request is checked
+ * whole before anything is done. Contract: docs/protocol.md. */
+#ifndef SB_RPC_CALLS_H
+#define SB_RPC_CALLS_H
+
+#include "base/buffer.h"
+#include "space/session.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+
+/* Carry out a request and put its whole response, one frame, into reply, which must be empty.
+ * Suspends as the session's call does. False when there was no memory even for an error response;
+ * reply is then empty. name: the connection's, for the log. */
+bool call_carry_out(struct session *session, const char *name, const struct message *request,
+                    struct buffer *reply);
+
+/* Is this the one call that overtakes the others of its connection? It never suspends. */
+bool call_overtakes(const struct message *request);
+
+#endif

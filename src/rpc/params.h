@@ -1,0 +1,44 @@
+/* The parameters of a call: what they may be, and the check that nothing else gets through. Pure:
+ * it changes nothing but its outputs. */
+#ifndef SB_RPC_PARAMS_H
+#define SB_RPC_PARAMS_H
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PARAMS_MOST         5
+#define PARAMS_MESSAGE_SIZE 1024
+
+enum param_type {
+    PARAM_ULONG64,   /* 0 to 2^64 - 1 */
+    PARAM_ULONG,     /* 0 to 2^32 - 1 */
+    PARAM_INTERFACE, /* a signed or unsigned 32-bit integer: Undefined is -1 */
+    PARAM_SIZE,      /* bytes that a response must be able to carry */
+    PARAM_COUNT,     /* pointers that a response must be able to carry */
+    PARAM_BIN,
+    PARAM_POINTERS, /* an array of ULONG64 */
+    PARAM_TEXT,     /* a str without NUL */
+};
+
+struct param {
+    const char *name; /* dbgeng's */
+    enum param_type type;
+};
+
+/* A parameter that was found good; its type says which member counts. */
+union argument {
+    uint64_t number;
+    int32_t interface_type;
+    msgpack_object_bin bin;
+    msgpack_object_array pointers;
+    msgpack_object_str text;
+};
+
+/* Check object, a request's params, against the count parameters that the call takes. True:
+ * arguments are set. False: message (PARAMS_MESSAGE_SIZE bytes) names the call, the parameter and
+ * what is wrong. */
+bool params_check(const char *call, const struct param *params, unsigned count,
+                  const msgpack_object *object, union argument *arguments, char *message);
+
+#endif
