@@ -1,0 +1,291 @@
+"""A guest under QEMU: the test kernel of tests/guest, or a machine with none (kernel=None)."""
+
+import contextlib
+import itertools
+import os
+import re
+import socket
+import subprocess
+import zlib
+from collections import namedtuple
+
+from . import processes
+from .processes import LIMIT, Child, Lines
+from .qmp import Qmp
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+PAGE = 4096
+
+
+class Map:
+    """The map of tests/guest/README.md as constants. The names are that page's."""
+
+    def __init__(self, window, ram, rom, nowhere, high, top):
+        self.window, self.ram = window, ram
+        self.a, self.b, self.hole, self.c = (window + i * PAGE for i in range(4))
+        self.read_only, self.per_cpu, self.nowhere, self.flip = (window + i * PAGE for i in range(4, 8))
+        self.rom, self.mailbox, self.code = (window + i * PAGE for i in range(8, 11))
+        # the same in physical memory
+        self.a_physical, self.b_physical, self.c_physical = ram, ram + 0x3000, ram + 0x1000
+        self.read_only_physical, self.flip_physical = ram + 0x4000, ram + 0x7000
+        self.per_cpu_physical = (ram + 0x5000, ram + 0x6000)
+        self.mailbox_physical, self.code_physical = ram + 0x9000, ram + 0xA000
+        self.rom_physical, self.nowhere_physical = rom, nowhere
+        self.high, self.top, self.top_physical = high, top, ram + 0xB000
+        # PC only
+        self.bulk, self.bulk_physical, self.bulk_size = 0x40400000, 0x01400000, 0x400000
+        self.hpet, self.ioapic, self.lapic, self.edu, self.testdev = (0x50000000 + i * PAGE for i in range(5))
+        self.frame, self.frame_size = 0x50100000, 0x10000
+        self.hpet_physical, self.ioapic_physical, self.lapic_physical = 0xFED00000, 0xFEC00000, 0xFEE00000
+        # aarch64 only
+        self.pl011, self.pl011_physical = 0x140000000, 0x09000000
+        self.rtc, self.rtc_physical = 0x140001000, 0x09010000
+
+
+MAPS = {
+    "x86_64": Map(0x40000000, 0x01000000, 0xFFFFF000, 0x30000000, 0xFFFF800000000000, 0xFFFFFFFFFFFFF000),
+    "i386": Map(0x40000000, 0x01000000, 0xFFFFF000, 0x30000000, 0xC0000000, 0xFFFFF000),
+    "aarch64": Map(0x100000000, 0x41000000, 0, 0x0F000000, 0xFFFFFF8000000000, None),
+    "ppc": Map(0x01000000, 0x01000000, None, None, None, None),
+}
+PORT_DEBUGCON, PORT_EXIT = 0xE9, 0xF4
+
+PC = ["-M", "pc", "-smp", "2", "-vga", "std", "-device", "edu", "-device", "pci-testdev,membar=65536"]
+MACHINES = {
+    "x86_64": ["qemu-system-x86_64"] + PC,
+    "i386": ["qemu-system-i386"] + PC,
+    "aarch64": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"],
+    "ppc": ["qemu-system-ppc", "-M", "bamboo"],
+}
+
+_kernels = {}
+_kernel_directory = None
+
+
+def kernel(arch):
+    """The test kernel of that architecture, built when first asked for."""
+    global _kernel_directory
+    if arch not in _kernels:
+        if _kernel_directory is None:
+            _kernel_directory = processes.directory()
+        done = subprocess.run(
+            [os.path.join(TOP, "tests/guest/build"), _kernel_directory, arch],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"the {arch} guest does not build:\n{done.stderr}"
+        _kernels[arch] = os.path.join(_kernel_directory, arch)
+    return _kernels[arch]
+
+
+def forget_kernels():
+    global _kernel_directory
+    if _kernel_directory is not None:
+        processes.remove(_kernel_directory)
+        _kernel_directory = None
+        _kernels.clear()
+
+
+class GuestFault(Exception):
+    """The guest's own access faulted."""
+
+
+# One access of a device's registers as QEMU saw it. cpu is -1 when no processor made it.
+Access = namedtuple("Access", "kind cpu address value size name")
+_ACCESS = re.compile(
+    r"memory_region_ops_(read|write) cpu (-?\d+) mr \S+ addr 0x([0-9a-f]+) value 0x([0-9a-f]+) size (\d+) name '([^']*)'"
+)
+
+
+class Guest:
+    """QEMU with a guest in it.
+
+    arch      x86_64, i386, aarch64 or ppc
+    kernel    False: nothing is booted (give paused=True, or a machine of no interest)
+    paused    start halted, before the first instruction (-S)
+    tcp       the GDB stub and the monitor listen on TCP ports of the loopback instead of unix sockets
+    extra     more QEMU options
+
+    endpoints for the daemon: .gdb and .qmp; sockets live in .directory.
+    """
+
+    def __init__(self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=()):
+        self.arch = arch
+        self.map = MAPS[arch]
+        self.directory = processes.directory()
+        self.bars = {}
+        self._ids = itertools.count(1)
+        self._sockets = []
+        self.trace_path = os.path.join(self.directory, "trace.log")
+        serial, debugcon, control = (self._listen(name) for name in ("serial", "debugcon", "control"))
+        argv = list(MACHINES[arch]) + ["-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
+        argv += ["-trace", f"file={self.trace_path}"]
+        argv += ["-chardev", f"socket,id=serial,path={self.directory}/serial", "-serial", "chardev:serial"]
+        argv += ["-chardev", f"socket,id=control,path={self.directory}/control", "-mon", "chardev=control,mode=control"]
+        if self.is_pc:
+            argv += ["-chardev", f"socket,id=debugcon,path={self.directory}/debugcon"]
+            argv += ["-device", f"isa-debugcon,iobase={PORT_DEBUGCON:#x},chardev=debugcon"]
+            argv += ["-device", f"isa-debug-exit,iobase={PORT_EXIT:#x},iosize=4"]
+        if kernel_image:
+            argv += ["-kernel", kernel(arch)]
+        if paused:
+            argv += ["-S"]
+        gdb, qmp = self._upstream(tcp)
+        argv += ["-gdb", gdb, "-qmp", qmp]
+        argv += list(extra)
+        self.child = Child(argv, self.directory, "qemu")
+        self._serial_socket, self.serial = self._accept(serial)
+        if self.is_pc:
+            _, self.debugcon = self._accept(debugcon)
+        else:
+            debugcon.close()
+        self.qmp_control = Qmp(control)
+        if kernel_image and not paused:
+            self.wait_ready()
+
+    def _upstream(self, tcp):
+        if not tcp:
+            self.gdb = f"unix:{self.directory}/gdb.sock"
+            self.qmp = f"unix:{self.directory}/qmp.sock"
+            return self.gdb + ",server=on,wait=off", self.qmp + ",server=on,wait=off"
+        ports = []
+        for _ in range(2):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                ports.append(probe.getsockname()[1])
+        self.gdb, self.qmp = (f"tcp:127.0.0.1:{port}" for port in ports)
+        return self.gdb + ",server=on,wait=off", self.qmp + ",server=on,wait=off"
+
+    @property
+    def is_pc(self):
+        return self.arch in ("x86_64", "i386")
+
+    def _listen(self, name):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.path.join(self.directory, name))
+        listener.listen(1)
+        listener.settimeout(LIMIT)
+        return listener
+
+    def _accept(self, listener):
+        try:
+            connection, _ = listener.accept()
+        except socket.timeout:
+            raise TimeoutError(f"QEMU did not start: {self.child.errors}") from None
+        finally:
+            listener.close()
+        self._sockets.append(connection)
+        return connection, Lines(connection.fileno())
+
+    # what the guest says
+
+    def wait_ready(self, since=0):
+        """Wait until the kernel is up, after a start or a reset."""
+        self.serial.wait_line(rf"\* ready {self.arch} ", since)
+        bars = re.findall(rb"\* bars edu=(\S+) testdev=(\S+) frame=(\S+)", self.serial.data)
+        if bars:
+            self.bars = dict(zip(("edu", "testdev", "frame"), (int(x, 16) for x in bars[-1])))
+
+    def ask(self, command, limit=LIMIT):
+        """Have the running guest carry out a command of tests/guest/README.md; the result's text."""
+        return self.answer(self.post(command), limit)
+
+    def post(self, command):
+        """The same for a guest that may be halted: it answers when it runs again. Returns a ticket."""
+        number = f"q{next(self._ids)}"
+        since = self.serial.mark()
+        self._serial_socket.sendall(f"{number} {command}\n".encode())
+        return number, since, command
+
+    def answer(self, ticket, limit=LIMIT):
+        number, since, command = ticket
+        answer = self.serial.wait_line(rf"{number} (ok|fault|bad) ?(.*)", since, limit)
+        if answer[1] == "fault":
+            raise GuestFault(command)
+        assert answer[1] == "ok", f"the guest does not know {command!r}"
+        return answer[2]
+
+    def read(self, address, length):
+        """The bytes that the guest loads there."""
+        data = b""
+        while length > 0:
+            piece = min(length, PAGE)
+            data += bytes.fromhex(self.ask(f"read {address:#x} {piece}"))
+            address, length = address + piece, length - piece
+        return data
+
+    def phys(self, address, length):
+        """The bytes that the guest loads from physical memory, through a page that it maps there."""
+        return bytes.fromhex(self.ask(f"phys {address:#x} {length}"))
+
+    def write(self, address, data):
+        self.ask(f"write {address:#x} {bytes(data).hex()}")
+
+    def load(self, width, address, cpu=0):
+        return int(self.ask(f"cpu {cpu} load {width} {address:#x}"), 16)
+
+    def store(self, width, address, value, cpu=0):
+        self.ask(f"cpu {cpu} store {width} {address:#x} {value:#x}")
+
+    def fill(self, address, length, byte=0):
+        self.ask(f"fill {address:#x} {length} {byte}")
+
+    def holds(self, address, data):
+        """Does the guest see exactly these bytes? For many, by checksum."""
+        return int(self.ask(f"sum {address:#x} {len(data)}"), 16) == zlib.crc32(data)
+
+    def beat(self, cpu=0):
+        return int(self.ask(f"beat {cpu}"), 16)
+
+    # what QEMU says
+
+    def running(self):
+        return self.qmp_control.execute("query-status")["running"]
+
+    def physical(self, address, length):
+        """Physical memory as QEMU itself has it, running or not. Not for device registers."""
+        path = os.path.join(self.directory, "pmemsave")
+        self.qmp_control.execute("pmemsave", val=address, size=length, filename=path)
+        with open(path, "rb") as file:
+            data = file.read()
+        os.unlink(path)
+        return data
+
+    @contextlib.contextmanager
+    def accesses(self, reads=False):
+        """with guest.accesses() as seen: ...  Afterwards `seen` lists what devices were written (with
+        reads=True read, too) meanwhile, port writes included, except by the guest's own processors' timers."""
+        events = ["memory_region_ops_write"] + (["memory_region_ops_read"] if reads else [])
+        seen = []
+        start = os.path.getsize(self.trace_path) if os.path.exists(self.trace_path) else 0
+        for event in events:
+            self.qmp_control.execute("trace-event-set-state", name=event, enable=True)
+        try:
+            yield seen
+        finally:
+            for event in events:
+                self.qmp_control.execute("trace-event-set-state", name=event, enable=False)
+        with open(self.trace_path, encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            for kind, cpu, address, value, size, name in _ACCESS.findall(file.read()):
+                access = Access(kind, int(cpu), int(address, 16), int(value, 16), int(size), name)
+                if access.cpu < 0:
+                    seen.append(access)
+
+    # its end
+
+    def kill(self):
+        """As if QEMU had crashed."""
+        return self.child.kill()
+
+    def stop(self):
+        """End QEMU if it has not ended, and leave nothing behind."""
+        try:
+            if self.child.pid in processes.alive:
+                self.child.end()
+        finally:
+            self.qmp_control.close()
+            for connection in self._sockets:
+                connection.close()
+            processes.remove(self.directory)
