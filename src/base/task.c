@@ -117,8 +117,7 @@ static void stack_drop(struct stack *stack)
 static void stack_give_back(struct scheduler *scheduler, struct stack *stack)
 {
 #ifdef WITH_ASAN
-    /* The frames that never returned left their red zones behind, for whoever is mapped here next.
-     */
+    /* Frames that never returned leave their red zones for whoever is mapped here next. */
     __asan_unpoison_memory_region(stack->base, TASK_STACK_SIZE);
 #endif
     if (scheduler->kept_count < STACKS_KEPT)

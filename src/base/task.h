@@ -37,7 +37,8 @@ void task_suspend(void);
 void task_wake(struct task *task);
 
 /* Wait until fd is ready for events (EV_READ | EV_WRITE) or timeout seconds are over (< 0: for
- * ever). Returns the ready events, 0 on time-out. */
+ * ever). Returns the ready events, 0 on time-out. fd stays open meanwhile: who wants to end the
+ * wait from elsewhere uses shutdown(2), and the waiting task closes. */
 int task_wait_fd(int fd, int events, double timeout);
 
 /* Sleep for that many seconds. */

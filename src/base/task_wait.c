@@ -68,7 +68,6 @@ int task_wait_fd(int fd, int events, double timeout)
         task_suspend();
     ev_io_stop(loop, &io);
     ev_timer_stop(loop, &timer);
-    /* For a descriptor that is none libev reports everything: using it then says what is wrong. */
     return wait.events & events & (EV_READ | EV_WRITE);
 }
 

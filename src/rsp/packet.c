@@ -66,9 +66,9 @@ bool packet_frame(struct buffer *out, const void *payload, size_t length, bool e
     return frame_end(out, start, to);
 }
 
-/* How many of repeats more bytes one count shall say. Counts that would read as $ # + or - must not
- * be used; * and } are left out too, for decoders that look for these before they look for counts.
- */
+/* How many of that many repeats one count shall say. Counts that would read as $ # + or - must not
+ * be used; * and } are left out too, for decoders that look for these before they look for
+ * counts. */
 static size_t repeats_now(size_t repeats)
 {
     if (repeats > REPEATS_MOST)
