@@ -1,5 +1,7 @@
 #include "target/monitor_text.h"
 
+#include "target/text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,47 +40,30 @@ bool monitor_text_port_out(char *line, uint16_t port, unsigned size, uint32_t va
     return true;
 }
 
-/* One to most lower-case hex digits at *text; advances *text past them. */
-static bool take_hex(const char **text, unsigned most, uint64_t *number)
+static struct text text_of(const char *string)
 {
-    unsigned digits = 0;
-    *number = 0;
-    for (;; digits++) {
-        char c = (*text)[digits];
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            digit = (unsigned)(c - 'a') + 10;
-        else
-            break;
-        if (digits == most)
-            return false;
-        *number = *number << 4 | digit;
-    }
-    *text += digits;
-    return digits > 0;
+    return (struct text){string, strlen(string)};
 }
 
 /* Nothing but line ends and blanks is left. */
-static bool at_end(const char *text)
+static bool at_end(struct text text)
 {
-    return text[strspn(text, "\r\n \t")] == '\0';
+    while (text_word(&text, "\r") || text_word(&text, "\n") || text_word(&text, " "))
+        ;
+    return text.length == 0;
 }
 
 bool monitor_text_parse_port_in(const char *text, uint16_t port, unsigned size, uint32_t *value)
 {
     /* "portb[0x0070] = 0x46" */
     const struct width *width = width_of(port, size);
+    struct text rest = text_of(text);
     char start[MONITOR_LINE_SIZE];
     uint64_t number;
     if (!width)
         return false;
-    int length = snprintf(start, sizeof start, "port%c[0x%04x] = 0x", width->name, port);
-    if (strncmp(text, start, (size_t)length) != 0)
-        return false;
-    text += length;
-    if (!take_hex(&text, 2 * size, &number) || !at_end(text))
+    snprintf(start, sizeof start, "port%c[0x%04x] = 0x", width->name, port);
+    if (!text_word(&rest, start) || !text_hex(&rest, 2 * (size_t)size, &number) || !at_end(rest))
         return false;
     *value = (uint32_t)number;
     return true;
@@ -91,14 +76,11 @@ void monitor_text_gva2gpa(char *line, uint64_t address)
 
 enum monitor_translation monitor_text_parse_gva2gpa(const char *text, uint64_t *physical)
 {
-    static const char unmapped[] = "Unmapped", mapped[] = "gpa: 0x";
-    if (strncmp(text, unmapped, sizeof unmapped - 1) == 0 && at_end(text + sizeof unmapped - 1))
-        return MONITOR_UNMAPPED;
-    if (strncmp(text, mapped, sizeof mapped - 1) != 0)
-        return MONITOR_UNKNOWN;
-    text += sizeof mapped - 1;
+    struct text rest = text_of(text);
     uint64_t number;
-    if (!take_hex(&text, 16, &number) || !at_end(text))
+    if (text_word(&rest, "Unmapped"))
+        return at_end(rest) ? MONITOR_UNMAPPED : MONITOR_UNKNOWN;
+    if (!text_word(&rest, "gpa: 0x") || !text_hex(&rest, 0, &number) || !at_end(rest))
         return MONITOR_UNKNOWN;
     *physical = number;
     return MONITOR_MAPPED;
@@ -106,30 +88,29 @@ enum monitor_translation monitor_text_parse_gva2gpa(const char *text, uint64_t *
 
 bool monitor_text_parse_status(const char *text, bool *running, char *state, size_t size)
 {
-    /* "VM status: running", "VM status: running (single step mode)", "VM status: paused" (by a
-     * command), "VM status: paused (prelaunch)": the word in brackets is the run state of QMP */
-    static const char start[] = "VM status: ", stepping[] = " (single step mode)";
-    if (strncmp(text, start, sizeof start - 1) != 0)
+    /* "VM status: running", "VM status: paused" (by a command), "VM status: paused (prelaunch)":
+     * the last word in brackets is the run state of QMP */
+    struct text rest = text_of(text), word;
+    if (!text_word(&rest, "VM status: "))
         return false;
-    text += sizeof start - 1;
-    size_t length = strcspn(text, "\r\n");
-    if (!at_end(text + length))
+    word = rest;
+    bool runs = text_word(&rest, "running");
+    if (!runs && !text_word(&rest, "paused"))
         return false;
-    if (length >= sizeof stepping - 1 &&
-        strncmp(text + length - (sizeof stepping - 1), stepping, sizeof stepping - 1) == 0)
-        length -= sizeof stepping - 1;
-    bool runs = length == 7 && strncmp(text, "running", 7) == 0;
-    if (!runs && (length < 6 || strncmp(text, "paused", 6) != 0))
-        return false;
-    if (!runs && length > 6) {
-        if (length < 10 || strncmp(text + 6, " (", 2) != 0 || text[length - 1] != ')')
+    word.length -= rest.length;
+    text_word(&rest, " (single step mode)");
+    if (!runs && text_word(&rest, " (")) {
+        const char *end = memchr(rest.start, ')', rest.length);
+        if (!end || end == rest.start)
             return false;
-        text += 8;
-        length -= 9;
+        word = (struct text){rest.start, (size_t)(end - rest.start)};
+        rest = text_of(end + 1);
     }
+    if (!at_end(rest))
+        return false;
     *running = runs;
     if (state && size)
-        snprintf(state, size, "%.*s", length < 64 ? (int)length : 64, text);
+        snprintf(state, size, "%.*s", word.length < 64 ? (int)word.length : 64, word.start);
     return true;
 }
 
@@ -143,6 +124,8 @@ const char *monitor_text_message(const char *text, char *message, size_t size)
     while (*text && used + 1 < size) {
         if (*text == '\r' || *text == '\n') {
             text += strspn(text, "\r\n \t");
+            while (used && message[used - 1] == ' ')
+                used--;
             if (*text == '\0' || used + 3 > size)
                 break;
             message[used++] = ';';
