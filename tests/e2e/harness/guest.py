@@ -252,6 +252,18 @@ class Guest:
         os.unlink(path)
         return data
 
+    def page_entry(self, address, cpu=0):
+        """The physical address of the page table entry of a 4 KiB page (PC)."""
+        registers = self.qmp_control.execute(
+            "human-monitor-command", command_line="info registers", cpu_index=cpu
+        )
+        table = int(re.search(r"CR3=([0-9a-f]+)", registers)[1], 16)
+        levels, bits, width = (4, 9, 8) if self.arch == "x86_64" else (2, 10, 4)
+        for level in reversed(range(levels)):
+            entry = (table & ~0xFFF) + (address >> (12 + level * bits) & ((1 << bits) - 1)) * width
+            table = int.from_bytes(self.physical(entry, width), "little")
+        return entry
+
     @contextlib.contextmanager
     def accesses(self, reads=False):
         """with guest.accesses() as seen: ...  Afterwards `seen` lists what devices were written (with
