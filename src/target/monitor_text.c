@@ -77,10 +77,14 @@ void monitor_text_gva2gpa(char *line, uint64_t address)
 enum monitor_translation monitor_text_parse_gva2gpa(const char *text, uint64_t *physical)
 {
     struct text rest = text_of(text);
-    uint64_t number;
+    uint64_t number = 0;
     if (text_word(&rest, "Unmapped"))
         return at_end(rest) ? MONITOR_UNMAPPED : MONITOR_UNKNOWN;
-    if (!text_word(&rest, "gpa: 0x") || !text_hex(&rest, 0, &number) || !at_end(rest))
+    /* printf's %#x puts no 0x before a zero */
+    bool nonzero = text_word(&rest, "gpa: 0x");
+    if (nonzero ? !text_hex(&rest, 0, &number) : !text_word(&rest, "gpa: 0"))
+        return MONITOR_UNKNOWN;
+    if (!at_end(rest))
         return MONITOR_UNKNOWN;
     *physical = number;
     return MONITOR_MAPPED;

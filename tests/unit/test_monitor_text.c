@@ -71,6 +71,8 @@ START_TEST(translations)
         "gpa: 0x\r\n",
         "gpa: 0x10000000000000000\r\n",
         "gpa: 0x1g\r\n",
+        "gpa: 01\r\n",
+        "gpa: 1\r\n",
         "gpa: 0x1000\r\ngpa: 0x2000\r\n",
         "Unmapped or not\r\n",
         "No cpu\r\n",
@@ -84,6 +86,8 @@ START_TEST(translations)
     ck_assert_int_eq(monitor_text_parse_gva2gpa("gpa: 0xffffffffffffffff", &physical),
                      MONITOR_MAPPED);
     ck_assert_uint_eq(physical, UINT64_MAX);
+    ck_assert_int_eq(monitor_text_parse_gva2gpa("gpa: 0\r\n", &physical), MONITOR_MAPPED);
+    ck_assert_uint_eq(physical, 0);
 }
 END_TEST
 
