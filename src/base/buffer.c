@@ -20,14 +20,11 @@ void buffer_free(struct buffer *buffer)
 
 static bool grow(struct buffer *buffer, size_t needed)
 {
+    if (needed > PTRDIFF_MAX)
+        return false;
     size_t capacity = buffer->capacity < SMALLEST ? SMALLEST : buffer->capacity;
-    while (capacity < needed) {
-        if (capacity > SIZE_MAX / 2) {
-            capacity = needed;
-            break;
-        }
+    while (capacity < needed)
         capacity *= 2;
-    }
     /* Not realloc: what was consumed need not be copied. */
     uint8_t *data = malloc(capacity);
     if (!data)
