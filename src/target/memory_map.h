@@ -26,9 +26,11 @@ struct memory_map {
  * text that is cut short or malformed, no memory) false, message (size bytes) says why, and the map
  * is as it was.
  *
- * `info pci` gives PCI bus addresses; they are taken for physical ones, which holds for the
- * machines whose host bridge maps its memory window one to one (pc, q35, arm virt, g3beige,
- * pseries' MMIO not). */
+ * `info pci` gives PCI bus addresses; they are taken for physical ones. That holds where the host
+ * bridge maps its memory window one to one (seen on pc, q35, arm's virt and g3beige). A bridge of a
+ * bus is known by the number that the guest's firmware gave it, so before that has run there is but
+ * bus 0.
+ */
 bool memory_map_parse(struct memory_map *map, const char *mtree, const char *address_space,
                       const char *pci, char *message, size_t size);
 /* The region that holds that address, or the hole (REGION_NONE, name "") with its whole extent. */
