@@ -1,9 +1,10 @@
-/* The heart: what the dbgeng-style calls mean, on any target. One space for each target, one session for
- * each connection. Knows no wire. Contract: docs/protocol.md.
+/* The heart: what the dbgeng-style calls mean, on any target. One space for each target, one
+ * session for each connection. Knows no wire. Contract: docs/protocol.md.
  *
  * A session's calls are made by one task at a time (its connection's); session_interrupt,
- * session_cancel and the callbacks may come in between. Every function that returns an HRESULT leaves a sentence
- * for people in session_message() when it failed, naming the call, the address and the reason. */
+ * session_cancel and the callbacks may come in between. Every function that returns an HRESULT
+ * leaves a sentence for people in session_message() when it failed, naming the call, the address
+ * and the reason. */
 #ifndef SB_SPACE_SESSION_H
 #define SB_SPACE_SESSION_H
 
@@ -31,7 +32,8 @@ struct space_config {
 /* What a connection hears without having asked. Each may be NULL; must not suspend. */
 struct session_listener {
     void *context;
-    /* dirty bytes of this session could not be written, and no call of this session was there to say so */
+    /* dirty bytes of this session could not be written, and no call of this session was there to
+     * say so */
     void (*flush_failed)(void *context, HRESULT hr, const char *message);
     /* ChangeEngineState-like: the target's state changed */
     void (*state_changed)(void *context, enum target_state state, const char *text);
@@ -53,8 +55,8 @@ const char *session_message(const struct session *session);
 target_client session_client(const struct session *session);
 struct space *session_space(const struct session *session);
 
-/* Virtual. *done is always the length of the prefix that really was transferred (write-back: put in the
- * view), also on failure. */
+/* Virtual. *done is always the length of the prefix that really was transferred (write-back: put in
+ * the view), also on failure. */
 HRESULT session_read_virtual(struct session *, uint64_t offset, void *buffer, uint32_t size,
                              uint32_t *done);
 HRESULT session_write_virtual(struct session *, uint64_t offset, const void *buffer, uint32_t size,
@@ -65,7 +67,8 @@ HRESULT session_write_virtual_uncached(struct session *, uint64_t offset, const 
                                        uint32_t size, uint32_t *done);
 HRESULT session_virtual_to_physical(struct session *, uint64_t offset, uint64_t *physical);
 
-/* Pointers: host order, sign-extended on a 4-byte target; all or an error. *done: how many, also on failure. */
+/* Pointers: host order, sign-extended on a 4-byte target; all or an error. *done: how many, also on
+ * failure. */
 HRESULT session_read_pointers_virtual(struct session *, uint32_t count, uint64_t offset,
                                       uint64_t *pointers, uint32_t *done);
 HRESULT session_write_pointers_virtual(struct session *, uint32_t count, uint64_t offset,
@@ -90,7 +93,8 @@ HRESULT session_get_execution_status(struct session *, uint32_t *status);
 HRESULT session_set_execution_status(struct session *, uint32_t status);
 /* Never suspends; may be called while another call of this session is under way. */
 HRESULT session_interrupt(struct session *);
-/* S_OK with text when the target is halted; S_FALSE when timeout_ms passed (UINT32_MAX: no limit). */
+/* S_OK with text when the target is halted; S_FALSE when timeout_ms passed (UINT32_MAX: no limit).
+ */
 HRESULT session_wait_for_event(struct session *, uint32_t timeout_ms, char *text, size_t size);
 /* The connection is gone: end a session_wait_for_event that is under way, at once. */
 void session_cancel(struct session *);
@@ -107,11 +111,11 @@ HRESULT session_set_cache_policy(struct session *, enum cache_policy policy);
 
 struct session_cache_status {
     enum cache_policy policy;
-    uint64_t size;        /* bytes it may hold */
-    uint64_t used;        /* bytes its lines hold, 4096 each */
+    uint64_t size; /* bytes it may hold */
+    uint64_t used; /* bytes its lines hold, 4096 each */
     uint64_t valid_bytes, dirty_bytes;
     uint64_t lines, dirty_lines;
-    uint64_t hits, misses;     /* reads of a line that were answered from it / had to ask the target */
+    uint64_t hits, misses; /* reads of a line that were answered from it / had to ask the target */
     uint64_t flushes, flushed_bytes, lost_bytes, evictions;
 };
 HRESULT session_get_cache_status(struct session *, struct session_cache_status *status);

@@ -1,0 +1,376 @@
+#include "space/internal.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* Dirty bytes on their way: a copy of them, one run for each run of dirty bits, in rising order.
+ * While they are under way the view holds them as clean, so that whoever changes the same memory
+ * meanwhile drops them there as it drops any other clean byte. */
+struct batch {
+    struct pages *pages;
+    struct runs runs;
+    uint8_t *bytes;
+};
+
+static void batch_free(struct batch *batch)
+{
+    pages_free(batch->pages);
+    free(batch->runs.run);
+    free(batch->bytes);
+}
+
+/* Take the dirty bytes of these lines. False, with nothing changed: out of memory. */
+static bool batch_take(struct batch *batch, struct session *session, const uint64_t *addresses,
+                       size_t count)
+{
+    struct view *view = &session->view;
+    size_t total = 0, used = 0;
+
+    memset(batch, 0, sizeof(*batch));
+    for (size_t i = 0; i < count; i++) {
+        const struct view_line *line = view_find(view, addresses[i]);
+        total += line ? line->dirty_count : 0;
+    }
+    batch->pages = pages_new_count(count);
+    batch->bytes = malloc(total ? total : 1);
+    if (!batch->pages || !batch->bytes)
+        goto fail;
+    for (size_t i = 0; i < count; i++) {
+        const struct view_line *line = view_find(view, addresses[i]);
+        size_t offset, length;
+        if (!line || !line->dirty_count)
+            continue;
+        batch->pages->page[batch->pages->count++] =
+            (struct page){.address = line->page, .length = VIEW_LINE_SIZE};
+        for (size_t at = 0; view_next_dirty(line, at, VIEW_LINE_SIZE, &offset, &length);
+             at = offset + length) {
+            memcpy(batch->bytes + used, line->bytes + offset, length);
+            if (!runs_add(&batch->runs, line->page + offset, batch->bytes + used, length))
+                goto fail;
+            used += length;
+        }
+    }
+    for (size_t i = 0; i < batch->pages->count; i++) {
+        struct view_line *line = view_find(view, batch->pages->page[i].address);
+        view_mark_clean(view, line, 0, VIEW_LINE_SIZE);
+    }
+    return true;
+fail:
+    batch_free(batch);
+    return false;
+}
+
+void flush_lost(struct session *session, struct flush_result *result, uint64_t address,
+                uint64_t length, enum target_error error, const char *reason)
+{
+    if (!length)
+        return;
+    if (!result->lost || address < result->first_lost) {
+        result->first_lost = address;
+        result->error = error;
+        snprintf(result->reason, sizeof(result->reason), "%s", reason);
+    }
+    result->lost += length;
+    session->lost_bytes += length;
+    if (address - result->watch < result->watch_kept)
+        result->watch_kept = (size_t)(address - result->watch);
+    else if (result->watch - address < length)
+        result->watch_kept = 0;
+}
+
+/* Was nothing sent, and may it be tried again later? */
+static bool error_keeps(enum target_error error)
+{
+    return error == TARGET_RUNNING || error == TARGET_NO_MEMORY || error == TARGET_CANCELLED;
+}
+
+/* These bytes of a run did not arrive. */
+static void run_failed(struct session *session, const struct target_run *run, const char *reason,
+                       struct flush_result *result)
+{
+    struct view *view = &session->view;
+    uint64_t address = run->address + run->done, page = address & TARGET_PAGE_MASK;
+    size_t offset = (size_t)(address - page), length = run->length - run->done;
+    struct view_line *line = view_find(view, page);
+    enum target_error error = run->error ? run->error : TARGET_FAILED;
+
+    if (error_keeps(error)) {
+        if (!line)
+            line = view_add(view, page, page);
+        if (line) {
+            view_put_dirty(view, line, offset, run->bytes + run->done, length);
+            if (!result->error) {
+                result->error = error;
+                snprintf(result->reason, sizeof(result->reason), "%s", reason);
+            }
+            return;
+        }
+    }
+    if (line)
+        view_drop(view, line, offset, length);
+    flush_lost(session, result, address, length, error, reason);
+}
+
+static void run_settled(struct session *session, const struct target_run *run, const char *reason,
+                        struct flush_result *result)
+{
+    result->flushed += run->done;
+    session->flushed_bytes += run->done;
+    if (run->done < run->length)
+        run_failed(session, run, reason ? reason : target_error_text(run->error), result);
+}
+
+static void runs_fail(struct session *session, struct target_run *run, size_t count,
+                      enum target_error error, struct flush_result *result)
+{
+    const char *reason = error == TARGET_FAULT ? "page not mapped" : target_error_text(error);
+    for (size_t i = 0; i < count; i++) {
+        run[i].error = error;
+        run_settled(session, &run[i], reason, result);
+    }
+}
+
+/* How many of these runs lie below end. */
+static size_t runs_below(const struct target_run *run, size_t count, uint64_t last)
+{
+    size_t below = 0;
+    while (below < count && run[below].address <= last)
+        below++;
+    return below;
+}
+
+static void batch_write(struct session *session, struct batch *batch, struct flush_result *result)
+{
+    struct target *target = session->space->target;
+    struct pages *pages = batch->pages;
+    struct target_run *run = batch->runs.run;
+    size_t left = batch->runs.count;
+
+    for (size_t at = 0; at < pages->count;) {
+        if (!at || target->ops->translation_epoch(target) != pages->epoch) {
+            enum target_error error = pages_look_up(session, pages, at, false);
+            if (error) {
+                runs_fail(session, run, left, error, result);
+                return;
+            }
+        }
+        const struct page *page = &pages->page[at];
+        size_t to = at + 1;
+        if (page->kind == PAGE_CACHED || page->kind == PAGE_BULK) {
+            while (to < pages->count &&
+                   (pages->page[to].kind == PAGE_CACHED || pages->page[to].kind == PAGE_BULK))
+                to++;
+        }
+        size_t count = runs_below(run, left, pages->page[to - 1].address + (TARGET_PAGE_SIZE - 1));
+        if (page->kind == PAGE_FAULT) {
+            runs_fail(session, run, count, page->error, result);
+        } else if (page->kind == PAGE_MIXED) {
+            for (size_t i = 0; i < count; i++) {
+                char reason[SESSION_REASON_SIZE];
+                run[i].error = transfer_write_piece(
+                    session, WRITE_VIEW, pages, at, (size_t)(run[i].address - page->address),
+                    run[i].bytes, run[i].length, &run[i].done, reason);
+                run_settled(session, &run[i], reason, result);
+            }
+        } else {
+            transfer_write_pages(session, WRITE_VIEW, pages, at, to, run, count);
+            for (size_t i = 0; i < count; i++)
+                run_settled(session, &run[i], NULL, result);
+        }
+        run += count;
+        left -= count;
+        at = to;
+    }
+}
+
+static HRESULT flush_hresult(const struct flush_result *result)
+{
+    if (result->lost)
+        return E_FAIL;
+    return space_hresult(result->error, E_FAIL);
+}
+
+HRESULT flush_view(struct session *session, struct flush_result *result)
+{
+    struct view *view = &session->view;
+    uint64_t *addresses;
+
+    result->watch_kept = result->watch_length;
+    if (!view->dirty_bytes)
+        return S_OK;
+    result->error = session_ready(session);
+    if (result->error == TARGET_RUNNING) {
+        snprintf(result->reason, sizeof(result->reason), "%s", target_error_text(result->error));
+        return flush_hresult(result);
+    }
+    result->error = TARGET_OK;
+    addresses = malloc(view->dirty_lines * sizeof(*addresses));
+    if (!addresses) {
+        result->error = TARGET_NO_MEMORY;
+        return flush_hresult(result);
+    }
+    session->flushing = result;
+    session->flushes++;
+    size_t count = view_dirty_pages(view, addresses);
+    for (size_t at = 0; at < count; at += SPACE_BATCH_PAGES) {
+        size_t some = count - at < SPACE_BATCH_PAGES ? count - at : SPACE_BATCH_PAGES;
+        struct batch batch;
+        if (!batch_take(&batch, session, addresses + at, some)) {
+            if (!result->error)
+                result->error = TARGET_NO_MEMORY;
+            break;
+        }
+        batch_write(session, &batch, result);
+        batch_free(&batch);
+        /* What was kept is tried again by the next flush, not by this one. */
+        if (error_keeps(result->error))
+            break;
+    }
+    session->flushing = NULL;
+    free(addresses);
+    return flush_hresult(result);
+}
+
+void flush_describe(const struct flush_result *result, char *text, size_t size)
+{
+    if (result->lost)
+        snprintf(text, size, "%" PRIu64 " dirty byte%s lost, the first at 0x%" PRIx64 " (%s)",
+                 result->lost, result->lost == 1 ? "" : "s", result->first_lost, result->reason);
+    else
+        snprintf(text, size, "dirty bytes cannot be written now (%s)",
+                 result->reason[0] ? result->reason : target_error_text(result->error));
+}
+
+HRESULT flush_before(struct session *session, const char *call, uint64_t offset)
+{
+    struct flush_result result = {0};
+
+    task_mutex_lock(&session->mutex);
+    HRESULT hr = flush_view(session, &result);
+    task_mutex_unlock(&session->mutex);
+    if (FAILED(hr)) {
+        char text[SESSION_REASON_SIZE];
+        flush_describe(&result, text, sizeof(text));
+        session_fail(session, hr,
+                     "%s at 0x%" PRIx64 ": not done, the view was flushed first and %s", call,
+                     offset, text);
+    }
+    return hr;
+}
+
+bool flush_within(struct call *call)
+{
+    struct flush_result result = {.watch = call->offset, .watch_length = call->done};
+    char text[SESSION_REASON_SIZE];
+
+    HRESULT hr = flush_view(call->session, &result);
+    if (SUCCEEDED(hr))
+        return true;
+    /* Bytes of this very call may be among those that were lost. */
+    call->done = result.watch_kept;
+    flush_describe(&result, text, sizeof(text));
+    if (result.lost)
+        call_refuse(call, E_FAIL, "the view was flushed and %s", text);
+    else
+        call_stop(call, result.error, "%s", text);
+    return false;
+}
+
+void flush_report(struct session *session, HRESULT hr, const char *format, ...)
+{
+    char text[SESSION_MESSAGE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_warning("space", "%s: %s", session->name, text);
+    if (session->listener.flush_failed)
+        session->listener.flush_failed(session->listener.context, hr, text);
+}
+
+/* A session that this pass has not come by. The list may have changed since the last. */
+static struct session *next_session(struct space *space, uint64_t pass)
+{
+    struct session *session;
+    DL_FOREACH(space->sessions, session)
+    {
+        if (session->pass != pass)
+            return session;
+    }
+    return NULL;
+}
+
+/* Flush a session that may be another task's; it stays held until session_release. False: it had
+ * nothing to write. A flush under way, whoever makes it, has its bytes out of the view already:
+ * waited for too. */
+static bool flush_other(struct session *session, struct flush_result *result, HRESULT *hr)
+{
+    if (!session->view.dirty_bytes && !session->flushing)
+        return false;
+    session_hold(session);
+    task_mutex_lock(&session->mutex);
+    *hr = flush_view(session, result);
+    task_mutex_unlock(&session->mutex);
+    return true;
+}
+
+bool flush_before_resume(void *context, target_client client, bool *wrote, char *message,
+                         size_t size)
+{
+    struct space *space = context;
+    struct session *session;
+    uint64_t pass = ++space->pass;
+    bool all = true;
+
+    *wrote = false;
+    while ((session = next_session(space, pass))) {
+        struct flush_result result = {0};
+        char text[SESSION_REASON_SIZE];
+        HRESULT hr;
+        session->pass = pass;
+        if (!flush_other(session, &result, &hr))
+            continue;
+        *wrote = true;
+        if (FAILED(hr)) {
+            flush_describe(&result, text, sizeof(text));
+            if (all)
+                snprintf(message, size, "not resumed, the view of %s was flushed first and %s",
+                         session->client == client ? "this connection" : session->name, text);
+            if (session->client != client)
+                flush_report(session, hr, "the view was flushed for a resume and %s", text);
+            all = false;
+        }
+        session_release(session);
+    }
+    space->resuming = all && *wrote;
+    return all;
+}
+
+uint64_t space_flush_all(struct space *space)
+{
+    struct session *session;
+    uint64_t pass = ++space->pass, unwritten = 0;
+
+    while ((session = next_session(space, pass))) {
+        struct flush_result result = {0};
+        char text[SESSION_REASON_SIZE];
+        HRESULT hr;
+        session->pass = pass;
+        if (!flush_other(session, &result, &hr))
+            continue;
+        if (FAILED(hr)) {
+            flush_describe(&result, text, sizeof(text));
+            flush_report(session, hr, "the view was flushed and %s", text);
+            unwritten += result.lost + session->view.dirty_bytes;
+        }
+        session_release(session);
+    }
+    return unwritten;
+}

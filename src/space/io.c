@@ -1,0 +1,188 @@
+#include "space/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PORT_SPACE_SIZE 0x10000u
+
+/* One ReadIo or WriteIo, as its caller gave it. */
+struct io_request {
+    const char *name;
+    int32_t interface_type;
+    uint32_t bus;
+    uint32_t address_space;
+    uint64_t offset;
+    uint32_t size;
+};
+
+static const char *interface_text(int32_t interface_type)
+{
+    static const char *const text[SB_INTERFACE_MAXIMUM] = {"Internal",
+                                                           "Isa",
+                                                           "Eisa",
+                                                           "MicroChannel",
+                                                           "TurboChannel",
+                                                           "PCIBus",
+                                                           "VMEBus",
+                                                           "NuBus",
+                                                           "PCMCIABus",
+                                                           "CBus",
+                                                           "MPIBus",
+                                                           "MPSABus",
+                                                           "ProcessorInternal",
+                                                           "InternalPowerBus",
+                                                           "PNPISABus",
+                                                           "PNPBus",
+                                                           "Vmcs",
+                                                           "ACPIBus"};
+    if (interface_type < 0 || interface_type >= SB_INTERFACE_MAXIMUM)
+        return NULL;
+    return text[interface_type];
+}
+
+static bool interface_has_ports(int32_t interface_type)
+{
+    switch (interface_type) {
+    case SB_INTERFACE_INTERNAL:
+    case SB_INTERFACE_ISA:
+    case SB_INTERFACE_EISA:
+    case SB_INTERFACE_PCI_BUS:
+    case SB_INTERFACE_PNP_ISA_BUS:
+    case SB_INTERFACE_PNP_BUS:
+    case SB_INTERFACE_ACPI_BUS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Every refusal that needs no word from the target. Pure. why gets the reason, S_OK none. */
+static HRESULT io_validate(const struct io_request *io, char *why, size_t why_size)
+{
+    if (io->address_space != 1) {
+        snprintf(why, why_size, "AddressSpace is %" PRIu32 ", it must be 1", io->address_space);
+        return E_INVALIDARG;
+    }
+    if (!interface_text(io->interface_type)) {
+        snprintf(why, why_size, "InterfaceType %" PRId32 " is not in the enumeration",
+                 io->interface_type);
+        return E_INVALIDARG;
+    }
+    if (!interface_has_ports(io->interface_type)) {
+        snprintf(why, why_size, "InterfaceType %s does not reach the processor's port space",
+                 interface_text(io->interface_type));
+        return E_INVALIDARG;
+    }
+    if (io->bus && io->interface_type != SB_INTERFACE_PCI_BUS) {
+        snprintf(why, why_size, "BusNumber is %" PRIu32 ", it must be 0 for %s", io->bus,
+                 interface_text(io->interface_type));
+        return E_INVALIDARG;
+    }
+    if (io->size != 1 && io->size != 2 && io->size != 4) {
+        snprintf(why, why_size, "the size is %" PRIu32 ", it must be 1, 2 or 4", io->size);
+        return E_INVALIDARG;
+    }
+    if (io->offset % io->size) {
+        snprintf(why, why_size, "the port is not aligned to its size, %" PRIu32, io->size);
+        return SB_STATUS_DATATYPE_MISALIGNMENT;
+    }
+    if (io->offset > PORT_SPACE_SIZE - io->size) {
+        snprintf(why, why_size, "the port space ends at 0xffff");
+        return E_INVALIDARG;
+    }
+    return S_OK;
+}
+
+/* All refusals, before anything is sent that the guest could see. */
+static HRESULT io_check(struct session *session, const struct io_request *io)
+{
+    struct target *target = session->space->target;
+    char why[160];
+
+    session->message[0] = '\0';
+    HRESULT hr = io_validate(io, why, sizeof(why));
+    if (FAILED(hr))
+        return session_fail(session, hr, "%s at port 0x%" PRIx64 ": %s", io->name, io->offset, why);
+    if (target->ops->state(target) == TARGET_STATE_LOST)
+        return session_fail(session, E_UNEXPECTED, "%s at port 0x%" PRIx64 ": %s", io->name,
+                            io->offset, target_error_text(TARGET_GONE));
+    if (!target->ops->info(target)->ports)
+        return session_fail(session, E_NOTIMPL,
+                            "%s at port 0x%" PRIx64
+                            ": this target has no port space that can be reached",
+                            io->name, io->offset);
+    if (io->bus) {
+        bool present = false;
+        enum target_error error =
+            target->ops->has_pci_bus(target, session->client, io->bus, &present);
+        if (error)
+            return session_fail(session, space_hresult(error, E_FAIL),
+                                "%s at port 0x%" PRIx64
+                                ": cannot tell whether there is a PCI bus %" PRIu32 " (%s)",
+                                io->name, io->offset, io->bus, target_error_text(error));
+        if (!present)
+            return session_fail(session, E_INVALIDARG,
+                                "%s at port 0x%" PRIx64 ": there is no PCI bus %" PRIu32, io->name,
+                                io->offset, io->bus);
+    }
+    return S_OK;
+}
+
+static HRESULT io_finish(struct session *session, const struct io_request *io,
+                         enum target_error error, HRESULT fault, const char *message,
+                         uint32_t *done)
+{
+    if (error)
+        return session_fail(session, space_hresult(error, fault), "%s at port 0x%" PRIx64 ": %s",
+                            io->name, io->offset, message[0] ? message : target_error_text(error));
+    if (done)
+        *done = io->size;
+    return S_OK;
+}
+
+HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_t bus,
+                        uint32_t address_space, uint64_t offset, void *buffer, uint32_t size,
+                        uint32_t *done)
+{
+    const struct io_request io = {"ReadIo", interface_type, bus, address_space, offset, size};
+    struct target *target = session->space->target;
+    uint8_t *bytes = buffer;
+    char message[SESSION_REASON_SIZE] = "";
+    uint32_t value = 0;
+
+    if (done)
+        *done = 0;
+    HRESULT hr = io_check(session, &io);
+    if (FAILED(hr))
+        return hr;
+    enum target_error error = target->ops->port_in(target, session->client, (uint16_t)offset, size,
+                                                   &value, message, sizeof(message));
+    for (uint32_t i = 0; i < size && !error; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    return io_finish(session, &io, error, SB_ERROR_READ_FAULT, message, done);
+}
+
+HRESULT session_write_io(struct session *session, int32_t interface_type, uint32_t bus,
+                         uint32_t address_space, uint64_t offset, const void *buffer, uint32_t size,
+                         uint32_t *done)
+{
+    const struct io_request io = {"WriteIo", interface_type, bus, address_space, offset, size};
+    struct target *target = session->space->target;
+    const uint8_t *bytes = buffer;
+    char message[SESSION_REASON_SIZE] = "";
+    uint32_t value = 0;
+
+    if (done)
+        *done = 0;
+    HRESULT hr = io_check(session, &io);
+    if (SUCCEEDED(hr))
+        hr = flush_before(session, io.name, offset);
+    if (FAILED(hr))
+        return hr;
+    for (uint32_t i = 0; i < size; i++)
+        value |= (uint32_t)bytes[i] << (8 * i);
+    enum target_error error = target->ops->port_out(target, session->client, (uint16_t)offset, size,
+                                                    value, message, sizeof(message));
+    return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
+}

@@ -1,0 +1,91 @@
+#include "space/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+HRESULT session_get_execution_status(struct session *session, uint32_t *status)
+{
+    struct target *target = session->space->target;
+
+    session->message[0] = '\0';
+    switch (target->ops->state(target)) {
+    case TARGET_STATE_RUNNING:
+        *status = DEBUG_STATUS_GO;
+        return S_OK;
+    case TARGET_STATE_HALTED:
+        *status = DEBUG_STATUS_BREAK;
+        return S_OK;
+    case TARGET_STATE_LOST:
+        break;
+    }
+    return session_fail(session, E_UNEXPECTED, "GetExecutionStatus: %s",
+                        target_error_text(TARGET_GONE));
+}
+
+HRESULT session_set_execution_status(struct session *session, uint32_t status)
+{
+    struct target *target = session->space->target;
+    char message[SESSION_REASON_SIZE] = "";
+    enum target_resume how = TARGET_RESUME_GO;
+
+    session->message[0] = '\0';
+    if (status == DEBUG_STATUS_STEP_INTO)
+        how = TARGET_RESUME_STEP;
+    else if (status != DEBUG_STATUS_GO)
+        return session_fail(session, E_INVALIDARG,
+                            "SetExecutionStatus: the status is %" PRIu32
+                            ", it must be DEBUG_STATUS_GO (1) or DEBUG_STATUS_STEP_INTO (5)",
+                            status);
+    enum target_error error = session_ready(session);
+    if (!error)
+        error = target->ops->resume(target, session->client, how, session->cpu, message,
+                                    sizeof(message));
+    if (error)
+        return session_fail(session, space_hresult(error, E_FAIL), "SetExecutionStatus: %s",
+                            message[0] ? message : target_error_text(error));
+    return S_OK;
+}
+
+HRESULT session_interrupt(struct session *session)
+{
+    struct target *target = session->space->target;
+    enum target_error error = TARGET_GONE;
+
+    if (target->ops->state(target) != TARGET_STATE_LOST)
+        error = target->ops->interrupt(target, session->client);
+    if (error)
+        return session_fail(session, space_hresult(error, E_FAIL), "SetInterrupt: %s",
+                            target_error_text(error));
+    return S_OK;
+}
+
+HRESULT session_wait_for_event(struct session *session, uint32_t timeout_ms, char *text,
+                               size_t size)
+{
+    struct target *target = session->space->target;
+    double timeout = timeout_ms == UINT32_MAX ? -1.0 : timeout_ms / 1000.0;
+    enum target_error error = TARGET_CANCELLED;
+
+    session->message[0] = '\0';
+    if (size)
+        text[0] = '\0';
+    if (!session->cancelled)
+        error =
+            target->ops->wait(target, session->client, timeout, &session->cancelled, text, size);
+    switch (error) {
+    case TARGET_OK:
+        return S_OK;
+    case TARGET_RUNNING:
+        return S_FALSE;
+    default:
+        return session_fail(session, space_hresult(error, E_FAIL), "WaitForEvent: %s",
+                            target_error_text(error));
+    }
+}
+
+void session_cancel(struct session *session)
+{
+    struct target *target = session->space->target;
+    session->cancelled = true;
+    target->ops->wait_cancel(target);
+}

@@ -1,0 +1,306 @@
+#include "space/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+/* Natural accesses handed to the target at once. */
+#define NATURAL_RUNS 64
+
+bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length)
+{
+    if (runs->count == runs->capacity) {
+        size_t capacity = runs->capacity ? runs->capacity * 2 : 16;
+        struct target_run *run = realloc(runs->run, capacity * sizeof(*run));
+        if (!run)
+            return false;
+        runs->run = run;
+        runs->capacity = capacity;
+    }
+    runs->run[runs->count++] =
+        (struct target_run){.address = address, .bytes = bytes, .length = length};
+    return true;
+}
+
+void transfer_changed(struct session *session, enum write_kind kind, uint64_t page,
+                      uint64_t physical, size_t length)
+{
+    struct session *other;
+    uint64_t last = physical + (length - 1);
+
+    if (!length)
+        return;
+    if (last < physical)
+        last = UINT64_MAX;
+    DL_FOREACH(session->space->sessions, other)
+    {
+        if (other == session)
+            continue;
+        other->generation++;
+        view_drop_physical(&other->view, physical, last, NULL);
+    }
+    if (kind == WRITE_UNCACHED)
+        return;
+    view_drop_physical(&session->view, physical, last,
+                       kind == WRITE_VIEW ? view_find(&session->view, page) : NULL);
+}
+
+static const struct page *page_of(const struct pages *pages, size_t from, size_t to,
+                                  uint64_t address)
+{
+    uint64_t wanted = address & TARGET_PAGE_MASK;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (pages->page[middle].address == wanted)
+            return &pages->page[middle];
+        if (pages->page[middle].address < wanted)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return NULL;
+}
+
+static bool region_holds(const struct target_region *region, uint64_t physical)
+{
+    return region->first <= physical && physical <= region->last;
+}
+
+/* The region of the bytes at physical, and how many of the next length bytes it holds. */
+static enum target_error piece_region(struct session *session, const struct page *page,
+                                      uint64_t physical, struct target_region *region,
+                                      size_t *length)
+{
+    struct target *target = session->space->target;
+
+    *region = page->region;
+    if (!region_holds(region, physical)) {
+        enum target_error error = target->ops->classify(target, session->client, physical, region);
+        if (error)
+            return error;
+        if (!region_holds(region, physical))
+            return TARGET_FAILED;
+    }
+    if (region->last - physical < *length - 1)
+        *length = (size_t)(region->last - physical) + 1;
+    return TARGET_OK;
+}
+
+/* Is there RAM or ROM behind the whole run, as far as can be told now? */
+static bool run_in_memory(struct session *session, const struct page *page,
+                          const struct target_run *run)
+{
+    size_t length = run->length;
+    struct target_region region;
+
+    if (page->kind == PAGE_CACHED || page->kind == PAGE_BULK)
+        return true;
+    if (page->kind != PAGE_MIXED ||
+        piece_region(session, page, page->physical + (run->address - page->address), &region,
+                     &length) ||
+        length < run->length)
+        return false;
+    return (region.kind == REGION_RAM || region.kind == REGION_ROM) && !region.unreachable;
+}
+
+/* A virtual write is answered OK even when it hit a device, and was lost (QEMU below 10.0). Where
+ * translations may have moved since they were made (by these very writes, when they hit page
+ * tables), look again: what may have missed RAM and ROM was not written. */
+static void verify_pages(struct session *session, enum write_kind kind, const struct pages *pages,
+                         size_t from, size_t to, struct target_run *run, size_t count)
+{
+    struct pages *again = pages_new_count(to - from);
+    enum target_error error = TARGET_NO_MEMORY;
+
+    if (again) {
+        again->count = to - from;
+        for (size_t i = 0; i < again->count; i++)
+            again->page[i] = pages->page[from + i];
+        error = pages_look_up(session, again, 0, false);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t address = run[i].address & TARGET_PAGE_MASK;
+        const struct page *before = page_of(pages, from, to, address);
+        const struct page *page = error ? NULL : page_of(again, 0, again->count, address);
+        if (!page) {
+            /* It cannot be told. Nothing of these writes came before the first page's. */
+            if (before == &pages->page[from])
+                continue;
+        } else if (run_in_memory(session, page, &run[i])) {
+            if (page->physical != before->physical)
+                transfer_changed(session, kind, address,
+                                 page->physical + (run[i].address - address), run[i].length);
+            continue;
+        }
+        if (run[i].done) {
+            run[i].done = 0;
+            run[i].error = page ? TARGET_FAULT : error;
+        }
+    }
+    pages_free(again);
+}
+
+enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
+                                       const struct pages *pages, size_t from, size_t to,
+                                       struct target_run *run, size_t count)
+{
+    struct target *target = session->space->target;
+
+    if (!count)
+        return TARGET_OK;
+    target->ops->write_virtual(target, session->client, session->cpu, run, count);
+    /* Also what was not acknowledged may have arrived. */
+    for (size_t i = 0; i < count; i++) {
+        const struct page *page = page_of(pages, from, to, run[i].address);
+        transfer_changed(session, kind, page->address,
+                         page->physical + (run[i].address - page->address), run[i].length);
+    }
+    if (target->ops->translation_epoch(target) != pages->epoch)
+        verify_pages(session, kind, pages, from, to, run, count);
+    for (size_t i = 0; i < count; i++) {
+        if (run[i].done < run[i].length)
+            return run[i].error ? run[i].error : TARGET_FAILED;
+    }
+    return TARGET_OK;
+}
+
+/* Cut the next NATURAL_RUNS accesses off the front; returns how many. */
+static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length, struct target_run *run)
+{
+    size_t count = 0;
+    while (length && count < NATURAL_RUNS) {
+        size_t width = 8;
+        while (width > length || physical % width)
+            width /= 2;
+        run[count++] = (struct target_run){.address = physical, .bytes = bytes, .length = width};
+        physical += width;
+        bytes += width;
+        length -= width;
+    }
+    return count;
+}
+
+static enum target_error natural_done(const struct target_run *run, size_t count, size_t *done)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (run[i].done < run[i].length)
+            return run[i].error ? run[i].error : TARGET_FAILED;
+        *done += run[i].length;
+    }
+    return TARGET_OK;
+}
+
+enum target_error transfer_read_natural(struct session *session, uint64_t physical, uint8_t *bytes,
+                                        size_t length, size_t *done)
+{
+    struct target *target = session->space->target;
+    struct target_run run[NATURAL_RUNS];
+    enum target_error error = TARGET_OK;
+
+    for (*done = 0; *done < length && !error;) {
+        size_t count = natural_runs(physical + *done, bytes + *done, length - *done, run);
+        target->ops->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        error = natural_done(run, count, done);
+    }
+    return error;
+}
+
+enum target_error transfer_write_natural(struct session *session, enum write_kind kind,
+                                         uint64_t page, uint64_t physical, const uint8_t *bytes,
+                                         size_t length, size_t *done)
+{
+    struct target *target = session->space->target;
+    struct target_run run[NATURAL_RUNS];
+    enum target_error error = TARGET_OK;
+
+    for (*done = 0; *done < length && !error;) {
+        uint64_t at = physical + *done;
+        size_t before = *done;
+        size_t count = natural_runs(at, (uint8_t *)bytes + *done, length - *done, run);
+        target->ops->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        error = natural_done(run, count, done);
+        size_t tried = error ? *done - before + 8 : *done - before;
+        transfer_changed(session, kind, page, at,
+                         tried < length - before ? tried : length - before);
+    }
+    return error;
+}
+
+static enum target_error piece_refused(const struct target_region *region, char *reason)
+{
+    if (region->unreachable) {
+        snprintf(reason, SESSION_REASON_SIZE, "nothing upstream can reach %s",
+                 region->name[0] ? region->name : region_kind_text(region->kind));
+        return TARGET_FAULT;
+    }
+    if (region->kind == REGION_NONE) {
+        snprintf(reason, SESSION_REASON_SIZE, "page mapped to a hole in physical memory");
+        return TARGET_FAULT;
+    }
+    return TARGET_OK;
+}
+
+enum target_error transfer_read_piece(struct session *session, const struct page *page,
+                                      size_t first, uint8_t *bytes, size_t length, size_t *done,
+                                      char *reason)
+{
+    struct target *target = session->space->target;
+    enum target_error error = TARGET_OK;
+
+    *reason = '\0';
+    for (*done = 0; *done < length && !error;) {
+        uint64_t physical = page->physical + first + *done;
+        struct target_region region;
+        size_t part = length - *done, got = 0;
+        error = piece_region(session, page, physical, &region, &part);
+        if (!error)
+            error = piece_refused(&region, reason);
+        if (error)
+            break;
+        if (region.kind == REGION_DEVICE) {
+            error = transfer_read_natural(session, physical, bytes + *done, part, &got);
+        } else {
+            struct target_run run = {page->address + first + *done, bytes + *done, part, 0, 0};
+            error = target->ops->read_virtual(target, session->client, session->cpu, &run, 1);
+            got = run.done;
+        }
+        *done += got;
+    }
+    if (error && !*reason)
+        snprintf(reason, SESSION_REASON_SIZE, "%s", target_error_text(error));
+    return error;
+}
+
+enum target_error transfer_write_piece(struct session *session, enum write_kind kind,
+                                       const struct pages *pages, size_t index, size_t first,
+                                       const uint8_t *bytes, size_t length, size_t *done,
+                                       char *reason)
+{
+    const struct page *page = &pages->page[index];
+    enum target_error error = TARGET_OK;
+
+    *reason = '\0';
+    for (*done = 0; *done < length && !error;) {
+        uint64_t physical = page->physical + first + *done;
+        struct target_region region;
+        size_t part = length - *done, put = 0;
+        error = piece_region(session, page, physical, &region, &part);
+        if (!error)
+            error = piece_refused(&region, reason);
+        if (error)
+            break;
+        if (region.kind == REGION_DEVICE) {
+            error = transfer_write_natural(session, kind, page->address, physical, bytes + *done,
+                                           part, &put);
+        } else {
+            struct target_run run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
+                                     0, 0};
+            error = transfer_write_pages(session, kind, pages, index, index + 1, &run, 1);
+            put = run.done;
+        }
+        *done += put;
+    }
+    if (error && !*reason)
+        snprintf(reason, SESSION_REASON_SIZE, "%s", target_error_text(error));
+    return error;
+}
