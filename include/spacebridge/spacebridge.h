@@ -1,0 +1,189 @@
+/* libspacebridge: dbgeng-style memory, port and run control calls on a target that spacebridged
+ * serves.
+ *
+ * Plain and blocking: a function sends its call and returns when the daemon has answered. Each is
+ * named after the dbgeng method, takes its parameters in dbgeng's order and returns its HRESULT.
+ * What the calls mean: docs/protocol.md; the manual page is libspacebridge(3).
+ *
+ * Thread-compatible: one connection is used by one thread at a time, different connections by
+ * different threads at once. No function raises SIGPIPE.
+ *
+ *     spacebridge_t *sb = spacebridge_open(NULL, 10, error, sizeof error);
+ *     uint32_t value = 0x90909090;
+ *     size_t written;
+ *     if (FAILED(spacebridge_write_virtual(sb, 0xffffffff81000000, &value, sizeof value,
+ * &written))) fprintf(stderr, "%s\n", spacebridge_last_message(sb)); spacebridge_close(sb);
+ */
+#ifndef SPACEBRIDGE_SPACEBRIDGE_H
+#define SPACEBRIDGE_SPACEBRIDGE_H
+
+#include <spacebridge/hresult.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SPACEBRIDGE_API __attribute__((visibility("default")))
+#else
+#define SPACEBRIDGE_API
+#endif
+
+typedef struct spacebridge spacebridge_t;
+
+/* Connections ------------------------------------------------------------------------------- */
+
+/* Connect and greet the daemon. endpoint: unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT; NULL:
+ * $SPACEBRIDGE, and where that is not set the daemon's default. timeout: seconds for connecting and
+ * greeting, < 0: no limit. NULL on failure: error (may be NULL; size bytes) then says why. */
+SPACEBRIDGE_API spacebridge_t *spacebridge_open(const char *endpoint, double timeout, char *error,
+                                                size_t size);
+
+/* Hang up. The daemon then writes back what is dirty in this connection's view, but nobody is told
+ * how that went: call spacebridge_flush_cache first. NULL is fine. */
+SPACEBRIDGE_API void spacebridge_close(spacebridge_t *sb);
+
+/* Seconds that the daemon may be silent during a call before the connection counts as lost (120
+ * when opened; < 0: no limit). spacebridge_wait_for_event adds its own time-out. */
+SPACEBRIDGE_API void spacebridge_set_timeout(spacebridge_t *sb, double timeout);
+
+/* What the last call had to say when it failed or was short, naming the call, the address and the
+ * reason; "" otherwise. Valid until the next call. A lost connection makes every call
+ * E_UNEXPECTED, and this says how it was lost. */
+SPACEBRIDGE_API const char *spacebridge_last_message(const spacebridge_t *sb);
+
+/* Nonzero when the connection is lost: every further call is E_UNEXPECTED. */
+SPACEBRIDGE_API int spacebridge_is_lost(const spacebridge_t *sb);
+
+/* The name of an HRESULT ("ERROR_WRITE_FAULT"), "HRESULT" for one that has none here. */
+SPACEBRIDGE_API const char *spacebridge_hresult_name(HRESULT hr);
+
+struct spacebridge_hello {
+    char server_version[32];
+    char architecture[64]; /* GDB's name ("i386:x86-64"); "" where it is not known */
+    char upstream[256];    /* a line for people: what the daemon is connected to */
+    uint32_t pointer_size; /* bytes; 0 while there is no target */
+    int big_endian;
+    uint32_t processors;
+    uint32_t page_size;
+};
+/* Ask the daemon what its target is. */
+SPACEBRIDGE_API HRESULT spacebridge_get_hello(spacebridge_t *sb, struct spacebridge_hello *hello);
+
+/* What the daemon said without being asked. */
+struct spacebridge_notification {
+    char method[32]; /* "FlushFailed": dirty bytes of this view could not be written */
+    HRESULT hresult;
+    char message[1024];
+};
+/* The next one, in the order in which they came: S_OK, or S_FALSE when there is none within timeout
+ * seconds (0: do not wait; < 0: no limit). They are kept while calls are made: the 64 latest. */
+SPACEBRIDGE_API HRESULT spacebridge_next_notification(
+    spacebridge_t *sb, double timeout, struct spacebridge_notification *notification);
+
+/* Memory ------------------------------------------------------------------------------------ */
+
+/* Addresses are the target's. The count of bytes transferred may be NULL; it is always the length
+ * of the prefix that really was. S_OK: at least one byte was (or none was asked for), so look at
+ * the count. A size that does not fit one message of the protocol is split here, at page
+ * boundaries; when a later piece fails the result is S_OK with the count so far, and
+ * spacebridge_last_message says why it ended. */
+SPACEBRIDGE_API HRESULT spacebridge_read_virtual(spacebridge_t *sb, uint64_t offset, void *buffer,
+                                                 size_t size, size_t *bytes_read);
+SPACEBRIDGE_API HRESULT spacebridge_write_virtual(spacebridge_t *sb, uint64_t offset,
+                                                  const void *buffer, size_t size,
+                                                  size_t *bytes_written);
+SPACEBRIDGE_API HRESULT spacebridge_read_virtual_uncached(spacebridge_t *sb, uint64_t offset,
+                                                          void *buffer, size_t size,
+                                                          size_t *bytes_read);
+SPACEBRIDGE_API HRESULT spacebridge_write_virtual_uncached(spacebridge_t *sb, uint64_t offset,
+                                                           const void *buffer, size_t size,
+                                                           size_t *bytes_written);
+SPACEBRIDGE_API HRESULT spacebridge_read_physical(spacebridge_t *sb, uint64_t offset, void *buffer,
+                                                  size_t size, size_t *bytes_read);
+SPACEBRIDGE_API HRESULT spacebridge_write_physical(spacebridge_t *sb, uint64_t offset,
+                                                   const void *buffer, size_t size,
+                                                   size_t *bytes_written);
+/* flags: DEBUG_PHYSICAL_*. */
+SPACEBRIDGE_API HRESULT spacebridge_read_physical2(spacebridge_t *sb, uint64_t offset,
+                                                   uint32_t flags, void *buffer, size_t size,
+                                                   size_t *bytes_read);
+SPACEBRIDGE_API HRESULT spacebridge_write_physical2(spacebridge_t *sb, uint64_t offset,
+                                                    uint32_t flags, const void *buffer, size_t size,
+                                                    size_t *bytes_written);
+
+/* Pointers of the target's size and byte order, here in the host's; 4-byte ones are sign-extended
+ * when read and cut to 32 bits when written. S_OK: all of them were transferred. At most 7456526 in
+ * a call. */
+SPACEBRIDGE_API HRESULT spacebridge_read_pointers_virtual(spacebridge_t *sb, uint32_t count,
+                                                          uint64_t offset, uint64_t *pointers);
+SPACEBRIDGE_API HRESULT spacebridge_write_pointers_virtual(spacebridge_t *sb, uint32_t count,
+                                                           uint64_t offset,
+                                                           const uint64_t *pointers);
+
+/* Ports. interface_type: enum spacebridge_interface_type; address_space: 1; size: 1, 2 or 4;
+ * buffer: the value, least significant byte first. */
+SPACEBRIDGE_API HRESULT spacebridge_read_io(spacebridge_t *sb, int32_t interface_type,
+                                            uint32_t bus_number, uint32_t address_space,
+                                            uint64_t offset, void *buffer, uint32_t size,
+                                            uint32_t *bytes_read);
+SPACEBRIDGE_API HRESULT spacebridge_write_io(spacebridge_t *sb, int32_t interface_type,
+                                             uint32_t bus_number, uint32_t address_space,
+                                             uint64_t offset, const void *buffer, uint32_t size,
+                                             uint32_t *bytes_written);
+
+SPACEBRIDGE_API HRESULT spacebridge_virtual_to_physical(spacebridge_t *sb, uint64_t virtual_address,
+                                                        uint64_t *physical_address);
+
+/* Run control ------------------------------------------------------------------------------- */
+
+/* status: DEBUG_STATUS_GO (it runs) or DEBUG_STATUS_BREAK (it is halted). */
+SPACEBRIDGE_API HRESULT spacebridge_get_execution_status(spacebridge_t *sb, uint32_t *status);
+/* status: DEBUG_STATUS_GO or DEBUG_STATUS_STEP_INTO. */
+SPACEBRIDGE_API HRESULT spacebridge_set_execution_status(spacebridge_t *sb, uint32_t status);
+/* Ask a running target to halt; spacebridge_wait_for_event tells when it has. The target is shared:
+ * to break a wait that another thread is in, call this on a connection of one's own. */
+SPACEBRIDGE_API HRESULT spacebridge_set_interrupt(spacebridge_t *sb);
+/* Wait until the target is halted: S_OK, and text (may be NULL; size bytes, cut if need be) says
+ * why it is; S_FALSE when timeout_ms passed (UINT32_MAX: no limit). */
+SPACEBRIDGE_API HRESULT spacebridge_wait_for_event(spacebridge_t *sb, uint32_t timeout_ms,
+                                                   char *text, size_t size);
+SPACEBRIDGE_API HRESULT spacebridge_get_number_processors(spacebridge_t *sb, uint32_t *number);
+SPACEBRIDGE_API HRESULT spacebridge_get_current_processor(spacebridge_t *sb, uint32_t *processor);
+SPACEBRIDGE_API HRESULT spacebridge_set_current_processor(spacebridge_t *sb, uint32_t processor);
+
+/* This connection's view -------------------------------------------------------------------- */
+
+/* Commit: write dirty bytes to the target. E_FAIL: some could not be; the message names the first.
+ */
+SPACEBRIDGE_API HRESULT spacebridge_flush_cache(spacebridge_t *sb, uint64_t *bytes_flushed);
+/* Roll back: forget dirty bytes. */
+SPACEBRIDGE_API HRESULT spacebridge_discard_cache(spacebridge_t *sb, uint64_t *bytes_dropped);
+/* Drop what is clean, so that the next read asks the target. */
+SPACEBRIDGE_API HRESULT spacebridge_invalidate_cache(spacebridge_t *sb);
+
+struct spacebridge_cache_status {
+    char policy[16];      /* "write-back", "write-through", "off" */
+    uint64_t size;        /* bytes it may hold */
+    uint64_t used;        /* bytes that its lines take */
+    uint64_t valid_bytes; /* bytes of them that are known, dirty ones included */
+    uint64_t dirty_bytes; /* bytes that the target does not have yet */
+    uint64_t lines, dirty_lines;
+    uint64_t hits, misses; /* reads of a line answered here / by the target */
+    uint64_t flushes, flushed_bytes;
+    uint64_t lost_bytes; /* dirty bytes that a flush could not write */
+    uint64_t evictions;
+};
+SPACEBRIDGE_API HRESULT spacebridge_get_cache_status(spacebridge_t *sb,
+                                                     struct spacebridge_cache_status *status);
+/* policy: "write-back", "write-through" or "off". */
+SPACEBRIDGE_API HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

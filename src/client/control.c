@@ -1,0 +1,125 @@
+/* Run control and the view: libspacebridge's calls that move no data. */
+#include "client/result.h"
+#include "spacebridge/spacebridge.h"
+
+#include <string.h>
+
+/* Run control */
+
+HRESULT spacebridge_get_execution_status(spacebridge_t *sb, uint32_t *status)
+{
+    link_begin(&sb->link, "GetExecutionStatus", 0);
+    return result_of_number32(sb, status);
+}
+
+HRESULT spacebridge_set_execution_status(spacebridge_t *sb, uint32_t status)
+{
+    msgpack_pack_uint32(link_begin(&sb->link, "SetExecutionStatus", 1), status);
+    return result_of_nothing(sb);
+}
+
+HRESULT spacebridge_set_interrupt(spacebridge_t *sb)
+{
+    link_begin(&sb->link, "SetInterrupt", 0);
+    return result_of_nothing(sb);
+}
+
+HRESULT spacebridge_wait_for_event(spacebridge_t *sb, uint32_t timeout_ms, char *text, size_t size)
+{
+    struct link_result result;
+
+    if (text && size > 0)
+        text[0] = '\0';
+    msgpack_pack_uint32(link_begin(&sb->link, "WaitForEvent", 1), timeout_ms);
+    HRESULT hr = link_call(&sb->link, NULL, 0, timeout_ms == UINT32_MAX ? -1 : timeout_ms / 1000.0,
+                           1, &result);
+    if (SUCCEEDED(hr) && !result_text(&result.values[0], text, text ? size : 0))
+        return result_nonsense(sb);
+    return hr;
+}
+
+HRESULT spacebridge_get_number_processors(spacebridge_t *sb, uint32_t *number)
+{
+    link_begin(&sb->link, "GetNumberProcessors", 0);
+    return result_of_number32(sb, number);
+}
+
+HRESULT spacebridge_get_current_processor(spacebridge_t *sb, uint32_t *processor)
+{
+    link_begin(&sb->link, "GetCurrentProcessor", 0);
+    return result_of_number32(sb, processor);
+}
+
+HRESULT spacebridge_set_current_processor(spacebridge_t *sb, uint32_t processor)
+{
+    msgpack_pack_uint32(link_begin(&sb->link, "SetCurrentProcessor", 1), processor);
+    return result_of_nothing(sb);
+}
+
+/* The view */
+
+HRESULT spacebridge_flush_cache(spacebridge_t *sb, uint64_t *bytes_flushed)
+{
+    link_begin(&sb->link, "FlushCache", 0);
+    return result_of_number(sb, UINT64_MAX, bytes_flushed);
+}
+
+HRESULT spacebridge_discard_cache(spacebridge_t *sb, uint64_t *bytes_dropped)
+{
+    link_begin(&sb->link, "DiscardCache", 0);
+    return result_of_number(sb, UINT64_MAX, bytes_dropped);
+}
+
+HRESULT spacebridge_invalidate_cache(spacebridge_t *sb)
+{
+    link_begin(&sb->link, "InvalidateCache", 0);
+    return result_of_nothing(sb);
+}
+
+HRESULT spacebridge_get_cache_status(spacebridge_t *sb, struct spacebridge_cache_status *status)
+{
+    struct link_result result;
+    const struct {
+        const char *name;
+        uint64_t *number;
+    } numbers[] = {
+        {"size", &status->size},
+        {"used", &status->used},
+        {"valid_bytes", &status->valid_bytes},
+        {"dirty_bytes", &status->dirty_bytes},
+        {"lines", &status->lines},
+        {"dirty_lines", &status->dirty_lines},
+        {"hits", &status->hits},
+        {"misses", &status->misses},
+        {"flushes", &status->flushes},
+        {"flushed_bytes", &status->flushed_bytes},
+        {"lost_bytes", &status->lost_bytes},
+        {"evictions", &status->evictions},
+    };
+
+    memset(status, 0, sizeof *status);
+    link_begin(&sb->link, "GetCacheStatus", 0);
+    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    if (FAILED(hr))
+        return hr;
+    if (result.values[0].type != MSGPACK_OBJECT_MAP)
+        return result_nonsense(sb);
+    const msgpack_object *policy = result_map_value(&result.values[0], "policy");
+    if (!policy || !result_text(policy, status->policy, sizeof status->policy))
+        return result_nonsense(sb);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const msgpack_object *value = result_map_value(&result.values[0], numbers[i].name);
+        if (!value || !result_number(value, UINT64_MAX, numbers[i].number))
+            return result_nonsense(sb);
+    }
+    return hr;
+}
+
+HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy)
+{
+    msgpack_packer *packer = link_begin(&sb->link, "SetCachePolicy", 1);
+
+    msgpack_pack_str(packer, strlen(policy));
+    msgpack_pack_str_body(packer, policy, strlen(policy));
+    return result_of_nothing(sb);
+}

@@ -1,0 +1,64 @@
+/* The client's end of a connection: sends one request, waits for its response, keeps notifications
+ * that come in between. The daemon is not trusted further than the protocol goes: whatever breaks
+ * it ends the connection with a message. */
+#ifndef SB_CLIENT_LINK_H
+#define SB_CLIENT_LINK_H
+
+#include "base/buffer.h"
+#include "spacebridge/spacebridge.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+#include <msgpack.h>
+#include <stdbool.h>
+
+#define LINK_MESSAGE_SIZE       1024
+#define LINK_NOTIFICATIONS_MOST 64
+
+struct link {
+    int fd;         /* -1: lost */
+    double silence; /* seconds that the daemon may be silent during a call, < 0: no limit */
+    uint32_t id;    /* of the last request */
+    struct buffer input;
+    struct frame_scanner scanner;
+    /* the request that is being made */
+    struct buffer request;
+    msgpack_packer packer;
+    bool no_memory;
+    /* its response */
+    struct message response;
+    bool answered; /* response is there: its strings are the first held bytes of input */
+    size_t held;
+    char message[LINK_MESSAGE_SIZE]; /* the last call's */
+    /* a ring of what came unasked */
+    struct spacebridge_notification *notifications;
+    size_t first, count;
+};
+
+/* The values after the HRESULT of a result; valid until the next link_begin. */
+struct link_result {
+    const msgpack_object *values;
+    uint32_t count;
+};
+
+/* Take over a connected descriptor that does not block. */
+void link_init(struct link *link, int fd);
+void link_free(struct link *link);
+/* Hang up; every further call says E_UNEXPECTED with this message. */
+void link_lost(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Begin the request of a method with that many params, which the caller packs onto what is
+ * returned; a bin's bytes may be left for link_call's body. */
+msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params);
+/* Send the request, followed by body (size bytes, the end of its last param), and wait for the
+ * response, for extra seconds longer than silence allows (< 0: for ever). The HRESULT of the
+ * response: on success with at least outs values in result, on failure with link->message set.
+ * E_UNEXPECTED when the connection is lost. */
+HRESULT link_call(struct link *link, const void *body, size_t size, double extra, uint32_t outs,
+                  struct link_result *result);
+/* Wait for a notification; false when there is none within timeout seconds (< 0: for ever) or the
+ * connection is lost. */
+bool link_notification(struct link *link, double timeout,
+                       struct spacebridge_notification *notification);
+
+#endif

@@ -1,0 +1,72 @@
+#include "client/result.h"
+
+#include <string.h>
+
+/* The daemon sent something that this call cannot mean. */
+HRESULT result_nonsense(spacebridge_t *sb)
+{
+    link_lost(&sb->link, "the daemon does not speak the protocol: a result of the wrong type");
+    return E_UNEXPECTED;
+}
+
+bool result_number(const msgpack_object *object, uint64_t most, uint64_t *number)
+{
+    if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER || object->via.u64 > most)
+        return false;
+    *number = object->via.u64;
+    return true;
+}
+
+/* A call without parameters, or whose parameters are packed; its result is nothing. */
+HRESULT result_of_nothing(spacebridge_t *sb)
+{
+    struct link_result result;
+
+    return link_call(&sb->link, NULL, 0, 0, 0, &result);
+}
+
+/* The same; its result is a number up to most, which goes to number where that is not NULL. */
+HRESULT result_of_number(spacebridge_t *sb, uint64_t most, uint64_t *number)
+{
+    struct link_result result;
+    uint64_t value = 0;
+
+    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    if (SUCCEEDED(hr) && !result_number(&result.values[0], most, &value))
+        hr = result_nonsense(sb);
+    if (number)
+        *number = value;
+    return hr;
+}
+
+HRESULT result_of_number32(spacebridge_t *sb, uint32_t *number)
+{
+    uint64_t value;
+
+    HRESULT hr = result_of_number(sb, UINT32_MAX, &value);
+    if (number)
+        *number = (uint32_t)value;
+    return hr;
+}
+
+/* Copy a str; cut where it is too long. */
+bool result_text(const msgpack_object *object, char *text, size_t size)
+{
+    if (object->type != MSGPACK_OBJECT_STR)
+        return false;
+    if (size > 0) {
+        size_t length = object->via.str.size < size ? object->via.str.size : size - 1;
+        memcpy(text, object->via.str.ptr, length);
+        text[length] = '\0';
+    }
+    return true;
+}
+
+/* The value of a map's key; NULL where it is not there. */
+const msgpack_object *result_map_value(const msgpack_object *map, const char *key)
+{
+    for (uint32_t i = 0; i < map->via.map.size; i++)
+        if (message_text_is(&map->via.map.ptr[i].key, key))
+            return &map->via.map.ptr[i].val;
+    return NULL;
+}

@@ -1,0 +1,165 @@
+/* Connections of libspacebridge. */
+#include "spacebridge/spacebridge.h"
+
+#include "base/endpoint.h"
+#include "client/result.h"
+#include "wire/protocol.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLIENT_NAME "libspacebridge"
+
+static HRESULT hello(spacebridge_t *sb, struct spacebridge_hello *hello)
+{
+    struct link_result result;
+    uint64_t pointer_size, processors, page_size;
+
+    memset(hello, 0, sizeof *hello);
+    msgpack_packer *packer = link_begin(&sb->link, "Hello", 2);
+    msgpack_pack_str(packer, strlen(CLIENT_NAME));
+    msgpack_pack_str_body(packer, CLIENT_NAME, strlen(CLIENT_NAME));
+    msgpack_pack_int(packer, WIRE_PROTOCOL_VERSION);
+    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 2, &result);
+    if (FAILED(hr))
+        return hr;
+    const msgpack_object *map = &result.values[1];
+    if (map->type != MSGPACK_OBJECT_MAP)
+        return result_nonsense(sb);
+    const msgpack_object *architecture = result_map_value(map, "architecture");
+    const msgpack_object *upstream = result_map_value(map, "upstream");
+    const msgpack_object *big_endian = result_map_value(map, "big_endian");
+    const msgpack_object *sizes[] = {result_map_value(map, "pointer_size"),
+                                     result_map_value(map, "processors"),
+                                     result_map_value(map, "page_size")};
+    if (!architecture || !upstream || !big_endian || !sizes[0] || !sizes[1] || !sizes[2] ||
+        !result_text(&result.values[0], hello->server_version, sizeof hello->server_version) ||
+        !result_text(architecture, hello->architecture, sizeof hello->architecture) ||
+        !result_text(upstream, hello->upstream, sizeof hello->upstream) ||
+        big_endian->type != MSGPACK_OBJECT_BOOLEAN ||
+        !result_number(sizes[0], UINT32_MAX, &pointer_size) ||
+        !result_number(sizes[1], UINT32_MAX, &processors) ||
+        !result_number(sizes[2], UINT32_MAX, &page_size))
+        return result_nonsense(sb);
+    hello->big_endian = big_endian->via.boolean;
+    hello->pointer_size = (uint32_t)pointer_size;
+    hello->processors = (uint32_t)processors;
+    hello->page_size = (uint32_t)page_size;
+    return hr;
+}
+
+/* The endpoint that text, the environment or the default says. */
+static bool endpoint_choose(struct endpoint *endpoint, const char *text, char *error)
+{
+    if (!text)
+        text = getenv("SPACEBRIDGE");
+    if (text && text[0] != '\0')
+        return endpoint_parse(endpoint, text, error);
+    return endpoint_default(endpoint, "rpc.sock", error);
+}
+
+spacebridge_t *spacebridge_open(const char *endpoint, double timeout, char *error, size_t size)
+{
+    struct endpoint where;
+    char reason[ENDPOINT_ERROR_SIZE + LINK_MESSAGE_SIZE], text[ENDPOINT_TEXT_SIZE];
+    struct spacebridge_hello greeting;
+    spacebridge_t *sb = NULL;
+    int fd = -1;
+
+    if (!endpoint_choose(&where, endpoint, reason))
+        goto fail;
+    /* The longest that both can wait for; nobody lives to see the difference. */
+    fd = endpoint_connect(&where, timeout < 0 ? 1e6 : timeout, true, reason);
+    if (fd < 0)
+        goto fail;
+    sb = calloc(1, sizeof *sb);
+    if (!sb) {
+        snprintf(reason, sizeof reason, "out of memory");
+        close(fd);
+        goto fail;
+    }
+    link_init(&sb->link, fd);
+    double silence = sb->link.silence;
+    sb->link.silence = timeout;
+    if (FAILED(hello(sb, &greeting))) {
+        snprintf(reason, sizeof reason, "%s: %s", endpoint_format(&where, text), sb->link.message);
+        goto fail;
+    }
+    sb->link.silence = silence;
+    return sb;
+fail:
+    spacebridge_close(sb);
+    if (error && size > 0)
+        snprintf(error, size, "%s", reason);
+    return NULL;
+}
+
+void spacebridge_close(spacebridge_t *sb)
+{
+    if (!sb)
+        return;
+    link_free(&sb->link);
+    free(sb);
+}
+
+void spacebridge_set_timeout(spacebridge_t *sb, double timeout)
+{
+    sb->link.silence = timeout;
+}
+
+const char *spacebridge_last_message(const spacebridge_t *sb)
+{
+    return sb->link.message;
+}
+
+int spacebridge_is_lost(const spacebridge_t *sb)
+{
+    return sb->link.fd < 0;
+}
+
+const char *spacebridge_hresult_name(HRESULT hr)
+{
+    switch ((uint32_t)hr) {
+    case 0:
+        return "S_OK";
+    case 1:
+        return "S_FALSE";
+    case 0x80004001:
+        return "E_NOTIMPL";
+    case 0x80004005:
+        return "E_FAIL";
+    case 0x8000FFFF:
+        return "E_UNEXPECTED";
+    case 0x80070005:
+        return "E_ACCESSDENIED";
+    case 0x8007000E:
+        return "E_OUTOFMEMORY";
+    case 0x80070057:
+        return "E_INVALIDARG";
+    case 0x8007001D:
+        return "ERROR_WRITE_FAULT";
+    case 0x8007001E:
+        return "ERROR_READ_FAULT";
+    case 0x90000002:
+        return "STATUS_DATATYPE_MISALIGNMENT";
+    case 0xD0000147:
+        return "STATUS_NO_PAGEFILE";
+    default:
+        return "HRESULT";
+    }
+}
+
+HRESULT spacebridge_get_hello(spacebridge_t *sb, struct spacebridge_hello *greeting)
+{
+    return hello(sb, greeting);
+}
+
+HRESULT spacebridge_next_notification(spacebridge_t *sb, double timeout,
+                                      struct spacebridge_notification *notification)
+{
+    if (link_notification(&sb->link, timeout, notification))
+        return S_OK;
+    return sb->link.fd < 0 ? E_UNEXPECTED : S_FALSE;
+}
