@@ -180,12 +180,17 @@ struct target_ops {
 
     void (*set_listener)(struct target *, const struct target_listener *);
 
-    /* For the GDB front. Resume in a client's own words: a payload (vCont;…, c, s, C…, S…, bc, bs, vRun;…) with
-     * the thread ids of the upstream stub, sent as it stands after before_resume as with resume(). Packets
-     * that this stub must never get (reference: docs/design.md, "What must never reach QEMU") are
-     * TARGET_INVALID. Returns once the stub has taken it. */
-    enum target_error (*resume_packet)(struct target *, target_client, const void *payload,
-                                       size_t length, char *message, size_t message_size);
+    /* For the GDB front. As packet, for a thread of the upstream stub by its RSP id (0: any): the
+     * threads of a process come and go, and have no processor's number. */
+    enum target_error (*packet_thread)(struct target *, target_client, uint64_t thread,
+                                       const void *payload, size_t length, struct buffer *reply);
+    /* Resume in a client's own words: a payload (vCont;…, c, s, C…, S…, bc, bs, vRun;…) with the
+     * thread ids of the upstream stub, sent as it stands after before_resume as with resume().
+     * thread: what Hc names (0: any). What this stub must never get (docs/design.md, "What must
+     * never reach QEMU") is TARGET_INVALID. Returns once the stub has taken it. */
+    enum target_error (*resume_packet)(struct target *, target_client, uint64_t thread,
+                                       const void *payload, size_t length, char *message,
+                                       size_t message_size);
     /* The stop reply ("T05thread:01;", "W00") that tells why the target is halted or gone, as the stub
      * gave it, or made up ("T02thread:01;") where another way than the stub stopped it. NUL-terminated. */
     void (*stop_reply)(struct target *, char *reply, size_t size);
