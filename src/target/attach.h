@@ -1,0 +1,21 @@
+/* Getting acquainted with a GDB stub: what it can do, what machine is behind it, what a former
+ * client left. */
+#ifndef SB_TARGET_ATTACH_H
+#define SB_TARGET_ATTACH_H
+
+#include "target/stub.h"
+#include "target/target.h"
+
+struct qmp;
+
+/* In a task, on a connection that was just made. Fills in stub (all but stub->rsp), tells stub->rsp
+ * what the stub can take, clears what a former client left (breakpoints, the physical space, how
+ * it steps). depth: requests in flight, 0 for the default. qmp may be NULL.
+ * *was_running: the stub told of a stop that the connect has caused.
+ * On failure message says why. */
+enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, bool *was_running,
+                              char *message, size_t size);
+/* Free what attach_stub allocated. */
+void attach_forget(struct stub *stub);
+
+#endif

@@ -1,0 +1,29 @@
+/* QEMU's human monitor, by the way that is open: qRcmd while the target is halted (ten times as
+ * fast), QMP while it runs. */
+#ifndef SB_TARGET_MONITOR_H
+#define SB_TARGET_MONITOR_H
+
+#include "target/stub.h"
+#include "target/target.h"
+
+struct buffer;
+struct qmp;
+
+struct monitor {
+    struct stub *stub;
+    struct qmp *qmp; /* NULL: there is none */
+};
+
+/* One command line, as that processor (< 0: whichever). What it printed is appended to text, with a
+ * NUL behind it that is not counted. TARGET_RUNNING: the target runs and there is no QMP;
+ * TARGET_UNSUPPORTED: the stub has no monitor; TARGET_FAILED: the stub answered an error. Never
+ * sent twice. */
+enum target_error monitor_run(const struct monitor *monitor, target_client client, int cpu,
+                              const char *command, struct buffer *text, char *message, size_t size);
+
+/* As a request that is to be submitted by the caller: payload (MONITOR_PAYLOAD_SIZE bytes) for a
+ * short command line made here. Returns its length. */
+#define MONITOR_PAYLOAD_SIZE 160
+size_t monitor_payload(char *payload, const char *command);
+
+#endif

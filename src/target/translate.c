@@ -1,0 +1,591 @@
+#include "target/translate.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "rsp/hex.h"
+#include "target/memory_map.h"
+#include "target/monitor_text.h"
+#include "target/qmp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define ROOM "target"
+
+/* Entries beyond which the cache starts anew: a bound, not a policy. */
+#define ENTRIES_MOST 65536
+/* Pages asked for at once. */
+#define SLOTS 32
+/* "memory" is what a processor's physical accesses without special attributes see. */
+#define ADDRESS_SPACE "memory"
+#define EFER_REGISTER "p20"
+#define EFER_LMA      0x400u
+
+struct key {
+    uint64_t page;
+    uint64_t cpu;
+};
+
+/* Where a page lies, or that it lies nowhere. */
+struct entry {
+    struct key key;
+    bool mapped;
+    uint64_t physical;
+    UT_hash_handle hh;
+};
+
+struct translate {
+    const struct monitor *monitor;
+    struct entry *entries;
+    uint64_t epoch;
+    struct memory_map map;
+    bool map_valid;
+    uint64_t map_changes;
+    struct task_mutex map_loading;
+    /* pointer sizes of x86-64 processors, 0 where not known */
+    uint8_t *modes;
+    unsigned modes_count;
+    uint64_t mode_changes;
+};
+
+struct translate *translate_new(const struct monitor *monitor)
+{
+    struct translate *translate = calloc(1, sizeof *translate);
+    if (translate)
+        translate->monitor = monitor;
+    return translate;
+}
+
+static void forget_entries(struct translate *translate)
+{
+    struct entry *entry, *next;
+    HASH_ITER(hh, translate->entries, entry, next)
+    {
+        HASH_DEL(translate->entries, entry);
+        free(entry);
+    }
+}
+
+void translate_free(struct translate *translate)
+{
+    if (!translate)
+        return;
+    forget_entries(translate);
+    memory_map_free(&translate->map);
+    free(translate->modes);
+    free(translate);
+}
+
+void translate_memory_changed(struct translate *translate)
+{
+    translate->epoch++;
+    forget_entries(translate);
+}
+
+void translate_map_changed(struct translate *translate)
+{
+    translate_memory_changed(translate);
+    translate->map_valid = false;
+    translate->map_changes++;
+}
+
+void translate_all_changed(struct translate *translate)
+{
+    translate_map_changed(translate);
+    free(translate->modes);
+    translate->modes = NULL;
+    translate->modes_count = 0;
+    translate->mode_changes++;
+}
+
+static bool running(const struct translate *translate)
+{
+    return rsp_client_running(translate->monitor->stub->rsp);
+}
+
+uint64_t translate_epoch(struct translate *translate)
+{
+    if (running(translate))
+        translate->epoch++;
+    return translate->epoch;
+}
+
+/* The cache */
+
+static struct entry *find(struct translate *translate, unsigned cpu, uint64_t page)
+{
+    struct key key = {.page = page, .cpu = cpu};
+    struct entry *entry;
+    HASH_FIND(hh, translate->entries, &key, sizeof key, entry);
+    return entry;
+}
+
+/* Being out of memory is no reason to fail: it is asked for again next time. */
+static void keep(struct translate *translate, unsigned cpu, uint64_t page, bool mapped,
+                 uint64_t physical)
+{
+    if (find(translate, cpu, page))
+        return;
+    if (HASH_COUNT(translate->entries) >= ENTRIES_MOST)
+        forget_entries(translate);
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return;
+    entry->key = (struct key){.page = page, .cpu = cpu};
+    entry->mapped = mapped;
+    entry->physical = physical;
+    HASH_ADD(hh, translate->entries, key, sizeof entry->key, entry);
+}
+
+/* The memory map */
+
+static enum target_error load_map(struct translate *translate, target_client client)
+{
+    struct buffer tree = {0}, pci = {0};
+    char message[256];
+    enum target_error error = monitor_run(translate->monitor, client, -1, "info mtree -f", &tree,
+                                          message, sizeof message);
+    if (error == TARGET_OK)
+        error =
+            monitor_run(translate->monitor, client, -1, "info pci", &pci, message, sizeof message);
+    if (error != TARGET_OK)
+        goto done;
+    const char *buses = pci.length > 0 ? (const char *)buffer_bytes(&pci) : "";
+    if (strncmp(buses, "unknown command", strlen("unknown command")) == 0)
+        buses = "";
+    const char *ranges = tree.length > 0 ? (const char *)buffer_bytes(&tree) : "";
+    if (!memory_map_parse(&translate->map, ranges, ADDRESS_SPACE, buses, message, sizeof message))
+        error = TARGET_FAILED;
+done:
+    if (error != TARGET_OK && error != TARGET_RUNNING && error != TARGET_GONE)
+        log_warning(ROOM, "cannot read the target's memory map: %s", message);
+    buffer_free(&tree);
+    buffer_free(&pci);
+    return error;
+}
+
+/* See that the map is as fresh as it can be. It may be used until the caller suspends. */
+static enum target_error fresh_map(struct translate *translate, target_client client)
+{
+    if (!translate->monitor->stub->qemu)
+        return TARGET_UNSUPPORTED;
+    if (translate->map_valid)
+        return TARGET_OK;
+    task_mutex_lock(&translate->map_loading);
+    enum target_error error = TARGET_OK;
+    while (error == TARGET_OK && !translate->map_valid) {
+        uint64_t changes = translate->map_changes;
+        error = load_map(translate, client);
+        /* A running guest can move its map at any time: good for this call only. */
+        if (error == TARGET_OK && running(translate))
+            break;
+        translate->map_valid = error == TARGET_OK && translate->map_changes == changes;
+    }
+    task_mutex_unlock(&translate->map_loading);
+    return error;
+}
+
+enum target_error translate_classify(struct translate *translate, target_client client,
+                                     uint64_t physical, struct target_region *out)
+{
+    enum target_error error = fresh_map(translate, client);
+    if (error == TARGET_OK)
+        memory_map_find(&translate->map, physical, out);
+    return error;
+}
+
+enum target_error translate_has_bus(struct translate *translate, target_client client, unsigned bus,
+                                    bool *present)
+{
+    enum target_error error = fresh_map(translate, client);
+    if (error == TARGET_OK)
+        *present = memory_map_has_bus(&translate->map, bus);
+    return error;
+}
+
+/* The width of a processor */
+
+/* The monitor's text is the same while the target runs. */
+static enum target_error efer_by_monitor(struct translate *translate, target_client client,
+                                         unsigned cpu, uint64_t *efer)
+{
+    struct buffer text = {0};
+    char message[128];
+    enum target_error error = monitor_run(translate->monitor, client, (int)cpu, "info registers",
+                                          &text, message, sizeof message);
+    if (error == TARGET_OK) {
+        const char *found = strstr((const char *)buffer_bytes(&text), "EFER=");
+        if (found)
+            found += strlen("EFER=");
+        if (!found || !hex_number(efer, &found, found + strspn(found, "0123456789abcdefABCDEF")))
+            error = TARGET_FAILED;
+    }
+    buffer_free(&text);
+    return error;
+}
+
+static enum target_error efer_by_stub(struct translate *translate, target_client client,
+                                      unsigned cpu, uint64_t *efer)
+{
+    const struct stub *stub = translate->monitor->stub;
+    struct buffer reply = {0};
+    /* Under KVM only g fetches the registers from the kernel, p shows what was fetched last. */
+    struct rsp_operation all = {.payload = "g", .length = 1, .client = client};
+    struct rsp_operation one = {
+        .payload = EFER_REGISTER, .length = strlen(EFER_REGISTER), .client = client};
+    all.thread = one.thread = stub->threads[cpu];
+    enum target_error error = rsp_client_call(stub->rsp, &all, NULL);
+    if (error == TARGET_OK)
+        error = rsp_client_call(stub->rsp, &one, &reply);
+    uint8_t bytes[8];
+    if (error == TARGET_OK) {
+        if (reply.length == 16 && hex_decode(bytes, (const char *)buffer_bytes(&reply), 16))
+            *efer = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8;
+        else
+            error = TARGET_FAILED;
+    }
+    buffer_free(&reply);
+    return error;
+}
+
+static enum target_error size_by_mode(struct translate *translate, target_client client,
+                                      unsigned cpu, unsigned *size)
+{
+    const struct stub *stub = translate->monitor->stub;
+    if (cpu < translate->modes_count && translate->modes[cpu] != 0) {
+        *size = translate->modes[cpu];
+        return TARGET_OK;
+    }
+    uint64_t changes = translate->mode_changes;
+    uint64_t efer;
+    enum target_error error = TARGET_RUNNING;
+    if (!running(translate))
+        error = efer_by_stub(translate, client, cpu, &efer);
+    if (error == TARGET_RUNNING || error == TARGET_FAILED)
+        error = efer_by_monitor(translate, client, cpu, &efer);
+    if (error != TARGET_OK)
+        return error;
+    *size = efer & EFER_LMA ? 8 : 4;
+    if (running(translate) || translate->mode_changes != changes)
+        return TARGET_OK;
+    if (!translate->modes) {
+        translate->modes = calloc(stub->processors, 1);
+        translate->modes_count = translate->modes ? stub->processors : 0;
+    }
+    if (cpu < translate->modes_count)
+        translate->modes[cpu] = (uint8_t)*size;
+    return TARGET_OK;
+}
+
+enum target_error translate_pointer_size(struct translate *translate, target_client client,
+                                         unsigned cpu, unsigned *size)
+{
+    const struct stub *stub = translate->monitor->stub;
+    if (cpu >= stub->processors)
+        return TARGET_INVALID;
+    if (!stub->known)
+        return TARGET_UNSUPPORTED;
+    if (stub->width == STUB_WIDTH_BY_MODE)
+        return size_by_mode(translate, client, cpu, size);
+    *size = stub->width == STUB_WIDTH_64 ? 8 : 4;
+    return TARGET_OK;
+}
+
+enum target_error translate_narrow(struct translate *translate, target_client client, unsigned cpu,
+                                   uint64_t address, uint64_t *narrow)
+{
+    const struct stub *stub = translate->monitor->stub;
+    *narrow = address;
+    if (address <= UINT32_MAX || !stub->known || stub->width == STUB_WIDTH_64)
+        return TARGET_OK;
+    unsigned size;
+    enum target_error error = translate_pointer_size(translate, client, cpu, &size);
+    if (error != TARGET_OK || size == 8)
+        return error;
+    if (address < (uint64_t)(int64_t)INT32_MIN)
+        return TARGET_FAULT;
+    *narrow = address & UINT32_MAX;
+    return TARGET_OK;
+}
+
+/* Asking the stub for many pages at once */
+
+struct batch;
+
+struct slot {
+    struct rsp_operation operation;
+    struct batch *batch;
+    size_t index;
+    uint64_t epoch;
+    bool busy;
+    struct buffer output;
+    char payload[MONITOR_PAYLOAD_SIZE];
+};
+
+struct batch {
+    struct translate *translate;
+    target_client client;
+    unsigned cpu;
+    const uint64_t *pages;
+    size_t count, next;
+    struct target_translation *out;
+    enum target_error error; /* why nothing more is asked */
+    unsigned busy;
+    struct task *task;
+    struct slot slots[SLOTS];
+};
+
+static void answer(struct target_translation *out, bool mapped, uint64_t physical)
+{
+    out->error = mapped ? TARGET_OK : TARGET_FAULT;
+    out->physical = physical;
+}
+
+static void take_monitor_reply(struct slot *slot, struct target_translation *out, uint64_t page)
+{
+    struct batch *batch = slot->batch;
+    const struct rsp_operation *operation = &slot->operation;
+    uint64_t physical = 0;
+    if (strcmp(operation->reply, "OK") != 0 || slot->output.length == 0) {
+        batch->error = operation->reply_length == 0 ? TARGET_UNSUPPORTED : TARGET_FAILED;
+        return;
+    }
+    enum monitor_translation answered =
+        monitor_text_parse_gva2gpa((const char *)buffer_bytes(&slot->output), &physical);
+    if (answered == MONITOR_UNKNOWN) {
+        char message[80];
+        log_warning(ROOM, "gva2gpa answers '%s'",
+                    monitor_text_message((const char *)buffer_bytes(&slot->output), message,
+                                         sizeof message));
+        batch->error = TARGET_FAILED;
+        return;
+    }
+    answer(out, answered == MONITOR_MAPPED, physical & TARGET_PAGE_MASK);
+    if (slot->epoch == batch->translate->epoch)
+        keep(batch->translate, batch->cpu, page, answered == MONITOR_MAPPED, out->physical);
+}
+
+/* Without a monitor: a page is there when its first byte can be read. */
+static void take_probe_reply(struct slot *slot, struct target_translation *out, uint64_t page)
+{
+    struct batch *batch = slot->batch;
+    const struct rsp_operation *operation = &slot->operation;
+    uint8_t byte;
+    bool mapped = operation->reply_length == 2 && hex_decode(&byte, operation->reply, 2);
+    if (operation->reply_length == 0) {
+        batch->error = TARGET_UNSUPPORTED;
+        return;
+    }
+    if (!mapped && operation->reply[0] != 'E') {
+        rsp_client_fail(batch->translate->monitor->stub->rsp,
+                        "the answer to a read of 1 byte is '%.40s'", operation->reply);
+        return;
+    }
+    answer(out, mapped, page);
+    if (slot->epoch == batch->translate->epoch)
+        keep(batch->translate, batch->cpu, page, mapped, page);
+}
+
+static void ask_more(struct batch *batch);
+
+static void slot_done(struct rsp_operation *operation)
+{
+    struct slot *slot = operation->context;
+    struct batch *batch = slot->batch;
+    struct target_translation *out = &batch->out[slot->index];
+    uint64_t page = batch->pages[slot->index];
+    if (operation->error != TARGET_OK)
+        batch->error = operation->error;
+    else if (operation->kind == RSP_COMMAND)
+        take_monitor_reply(slot, out, page);
+    else
+        take_probe_reply(slot, out, page);
+    slot->busy = false;
+    batch->busy--;
+    ask_more(batch);
+    if (batch->busy == 0)
+        task_wake(batch->task);
+}
+
+static enum target_error ask(struct batch *batch, struct slot *slot)
+{
+    const struct stub *stub = batch->translate->monitor->stub;
+    uint64_t page = batch->pages[batch->next];
+    struct rsp_operation *operation = &slot->operation;
+    *operation = (struct rsp_operation){
+        .payload = slot->payload, .client = batch->client, .done = slot_done, .context = slot};
+    if (stub->qemu) {
+        char line[MONITOR_LINE_SIZE];
+        monitor_text_gva2gpa(line, page);
+        buffer_clear(&slot->output);
+        operation->kind = RSP_COMMAND;
+        operation->output = &slot->output;
+        operation->monitor_cpu = stub_monitor_cpu(stub, batch->cpu);
+        operation->length = monitor_payload(slot->payload, line);
+    } else {
+        operation->kind = RSP_REQUEST;
+        operation->length =
+            (size_t)snprintf(slot->payload, sizeof slot->payload, "m%" PRIx64 ",1", page);
+    }
+    slot->batch = batch;
+    slot->index = batch->next;
+    slot->epoch = batch->translate->epoch;
+    return rsp_client_submit(stub->rsp, operation);
+}
+
+static void ask_more(struct batch *batch)
+{
+    struct translate *translate = batch->translate;
+    unsigned most = 2 * rsp_client_depth(translate->monitor->stub->rsp);
+    if (most > SLOTS)
+        most = SLOTS;
+    for (; batch->next < batch->count && batch->error == TARGET_OK; batch->next++) {
+        struct target_translation *out = &batch->out[batch->next];
+        if (out->error != TARGET_FAILED)
+            continue; /* known */
+        struct entry *entry = find(translate, batch->cpu, batch->pages[batch->next]);
+        if (entry) {
+            answer(out, entry->mapped, entry->physical);
+            continue;
+        }
+        if (batch->busy == most)
+            return;
+        struct slot *slot = batch->slots;
+        while (slot->busy)
+            slot++;
+        batch->error = ask(batch, slot);
+        if (batch->error != TARGET_OK)
+            return;
+        slot->busy = true;
+        batch->busy++;
+    }
+}
+
+/* out entries whose error is TARGET_FAILED are those to be found. */
+static enum target_error pages_by_stub(struct translate *translate, target_client client,
+                                       unsigned cpu, const uint64_t *pages, size_t count,
+                                       struct target_translation *out)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return TARGET_NO_MEMORY;
+    batch->translate = translate;
+    batch->client = client;
+    batch->cpu = cpu;
+    batch->pages = pages;
+    batch->count = count;
+    batch->out = out;
+    batch->task = task_self();
+    ask_more(batch);
+    rsp_client_kick(translate->monitor->stub->rsp);
+    while (batch->busy > 0)
+        task_suspend();
+    enum target_error error = batch->error;
+    for (size_t i = 0; i < SLOTS; i++)
+        buffer_free(&batch->slots[i].output);
+    free(batch);
+    return error;
+}
+
+/* Through QMP, while the target runs: nothing of it is kept. */
+static enum target_error pages_by_monitor(struct translate *translate, target_client client,
+                                          unsigned cpu, const uint64_t *pages, size_t count,
+                                          struct target_translation *out)
+{
+    struct buffer text = {0};
+    enum target_error error = TARGET_OK;
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        char line[MONITOR_LINE_SIZE], message[128];
+        uint64_t physical = 0;
+        if (out[i].error != TARGET_FAILED)
+            continue;
+        monitor_text_gva2gpa(line, pages[i]);
+        buffer_clear(&text);
+        error =
+            monitor_run(translate->monitor, client, (int)cpu, line, &text, message, sizeof message);
+        if (error != TARGET_OK)
+            break;
+        const char *printed = text.length > 0 ? (const char *)buffer_bytes(&text) : "";
+        switch (monitor_text_parse_gva2gpa(printed, &physical)) {
+        case MONITOR_MAPPED:
+            answer(&out[i], true, physical & TARGET_PAGE_MASK);
+            break;
+        case MONITOR_UNMAPPED:
+            answer(&out[i], false, 0);
+            break;
+        case MONITOR_UNKNOWN:
+            error = TARGET_FAILED;
+        }
+    }
+    buffer_free(&text);
+    return error;
+}
+
+static void ram_region(struct target_region *region)
+{
+    *region = (struct target_region){.first = 0, .last = UINT64_MAX, .kind = REGION_RAM};
+    snprintf(region->name, sizeof region->name, "process");
+}
+
+/* Say of each page that was found what lies there. */
+static enum target_error find_regions(struct translate *translate, target_client client,
+                                      struct target_translation *out, size_t count)
+{
+    bool qemu = translate->monitor->stub->qemu;
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || out[i].error == TARGET_OK;
+    enum target_error error = any && qemu ? fresh_map(translate, client) : TARGET_OK;
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        if (out[i].error != TARGET_OK)
+            continue;
+        if (qemu)
+            memory_map_find(&translate->map, out[i].physical, &out[i].region);
+        else
+            ram_region(&out[i].region);
+    }
+    return error;
+}
+
+enum target_error translate_pages(struct translate *translate, target_client client, unsigned cpu,
+                                  const uint64_t *pages, size_t count,
+                                  struct target_translation *out)
+{
+    const struct stub *stub = translate->monitor->stub;
+    if (!rsp_client_connected(stub->rsp))
+        return TARGET_GONE;
+    if (cpu >= stub->processors)
+        return TARGET_INVALID;
+    uint64_t *narrow = calloc(count ? count : 1, sizeof *narrow);
+    if (!narrow)
+        return TARGET_NO_MEMORY;
+    enum target_error error = TARGET_OK;
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        memset(&out[i], 0, sizeof out[i]);
+        out[i].error = translate_narrow(translate, client, cpu, pages[i], &narrow[i]);
+        narrow[i] &= TARGET_PAGE_MASK;
+        if (out[i].error == TARGET_OK)
+            out[i].error = TARGET_FAILED; /* to be found */
+        else if (out[i].error != TARGET_FAULT)
+            error = out[i].error;
+    }
+    if (error == TARGET_OK) {
+        error = TARGET_RUNNING;
+        if (!running(translate))
+            error = pages_by_stub(translate, client, cpu, narrow, count, out);
+        const struct qmp *qmp = translate->monitor->qmp;
+        if (error == TARGET_RUNNING && stub->qemu && qmp && qmp_connected(qmp))
+            error = pages_by_monitor(translate, client, cpu, narrow, count, out);
+    }
+    for (size_t i = 0; i < count && error == TARGET_OK; i++)
+        if (out[i].error == TARGET_OK)
+            out[i].physical += pages[i] & ~TARGET_PAGE_MASK;
+    if (error == TARGET_OK)
+        error = find_regions(translate, client, out, count);
+    free(narrow);
+    return error;
+}

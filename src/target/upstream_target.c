@@ -1,0 +1,749 @@
+#include "target/upstream_target.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "target/attach.h"
+#include "target/monitor.h"
+#include "target/monitor_text.h"
+#include "target/qmp.h"
+#include "target/run_control.h"
+#include "target/transfer.h"
+#include "target/translate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM "target"
+
+#define REATTACH_EVERY 1.0
+/* A caller that always has something more to write does not keep the others from resuming. */
+#define FLUSHES_MOST 1000
+
+struct upstream {
+    struct target target; /* first: the table of functions is found through it */
+    struct ev_loop *loop;
+    struct upstream_config config;
+    struct target_listener listener;
+    struct target_info info;
+    struct stub stub;
+    struct monitor monitor;
+    struct qmp *qmp; /* NULL: not configured */
+    struct translate *translate;
+    struct run_control *run;
+    bool attached;
+    bool found_running; /* when we attached */
+    bool closing;
+    bool reattaching;
+    struct task_cond wakeup; /* closing, or the end of the task that reattaches */
+};
+
+static struct upstream *upstream_of(struct target *target)
+{
+    return (struct upstream *)target;
+}
+
+/* What comes from below */
+
+static void on_state(void *context, enum target_state state, const char *text)
+{
+    struct upstream *upstream = context;
+    if (upstream->listener.state_changed)
+        upstream->listener.state_changed(upstream->listener.context, state, text);
+}
+
+static void memory_changed(struct upstream *upstream)
+{
+    translate_all_changed(upstream->translate);
+    if (upstream->listener.memory_changed)
+        upstream->listener.memory_changed(upstream->listener.context);
+}
+
+static void on_memory(void *context)
+{
+    memory_changed(context);
+}
+
+static void on_resumed(void *context)
+{
+    struct upstream *upstream = context;
+    run_control_resumed(upstream->run);
+}
+
+static void on_stopped(void *context, bool running, const char *reply)
+{
+    struct upstream *upstream = context;
+    if (upstream->attached)
+        run_control_stopped(upstream->run, running, reply);
+}
+
+static void on_refused(void *context, const char *reply)
+{
+    struct upstream *upstream = context;
+    run_control_refused(upstream->run, reply);
+}
+
+static void on_event(void *context, const char *name, json_t *data)
+{
+    struct upstream *upstream = context;
+    (void)data;
+    log_debug(ROOM, "QMP event %s", name);
+    if (upstream->attached)
+        run_control_event(upstream->run, name);
+}
+
+static void on_qmp_closed(void *context, const char *reason)
+{
+    struct upstream *upstream = context;
+    rsp_client_fail(upstream->stub.rsp, "the QMP monitor is gone: %s", reason);
+}
+
+static void reattach_task(void *arg);
+
+static void on_lost(void *context, const char *reason)
+{
+    struct upstream *upstream = context;
+    if (!upstream->attached)
+        return; /* the attach under way fails by itself */
+    upstream->attached = false;
+    log_warning(ROOM, "the target is lost: %s", reason);
+    if (upstream->qmp)
+        qmp_disconnect(upstream->qmp, reason);
+    if (upstream->listener.lost)
+        upstream->listener.lost(upstream->listener.context, reason);
+    run_control_lost(upstream->run, reason);
+    if (upstream->config.reattach && !upstream->closing && !upstream->reattaching)
+        upstream->reattaching =
+            task_spawn(upstream->loop, "reattach", reattach_task, upstream) != NULL;
+}
+
+/* Attach */
+
+static void fill_info(struct upstream *upstream)
+{
+    const struct stub *stub = &upstream->stub;
+    struct target_info *info = &upstream->info;
+    char gdb[ENDPOINT_TEXT_SIZE], qmp[ENDPOINT_TEXT_SIZE];
+    memset(info, 0, sizeof *info);
+    snprintf(info->architecture, sizeof info->architecture, "%s", stub->architecture);
+    char line[2 * ENDPOINT_TEXT_SIZE + sizeof stub->version + 32];
+    endpoint_format(&upstream->config.gdb, gdb);
+    if (upstream->qmp)
+        snprintf(line, sizeof line, "%s (gdb %s, qmp %s)", stub->version, gdb,
+                 endpoint_format(&upstream->config.qmp, qmp));
+    else
+        snprintf(line, sizeof line, "%s (gdb %s)", stub->version, gdb);
+    snprintf(info->upstream, sizeof info->upstream, "%.*s", (int)sizeof info->upstream - 1, line);
+    info->big_endian = stub->big_endian;
+    info->processors = stub->processors;
+    info->physical = stub->qemu;
+    info->ports = stub->qemu && stub->x86;
+    info->pointer_size = stub->width == STUB_WIDTH_32 ? 4 : 8;
+    unsigned size;
+    if (translate_pointer_size(upstream->translate, 0, 0, &size) == TARGET_OK)
+        info->pointer_size = size;
+}
+
+/* Does the guest run, before our connect stops it? */
+static enum target_error ask_running(struct upstream *upstream, bool *running, char *message,
+                                     size_t size)
+{
+    json_t *result = NULL;
+    enum target_error error =
+        qmp_execute(upstream->qmp, "query-status", NULL, &result, message, size);
+    if (error == TARGET_OK)
+        *running = json_is_true(json_object_get(result, "running"));
+    json_decref(result);
+    return error;
+}
+
+static enum target_error try_attach(struct upstream *upstream, char *message, size_t size)
+{
+    struct rsp_client *rsp = upstream->stub.rsp;
+    enum target_error error = TARGET_OK;
+    bool running = false, told = false;
+    if (upstream->qmp) {
+        error = qmp_connect(upstream->qmp, message, size);
+        if (error == TARGET_OK)
+            error = ask_running(upstream, &running, message, size);
+        if (error != TARGET_OK)
+            goto fail;
+    }
+    error = rsp_client_connect(rsp, &upstream->config.gdb, message, size);
+    if (error == TARGET_OK)
+        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
+                            message, size);
+    running = running || told;
+    if (error != TARGET_OK)
+        goto fail;
+    upstream->found_running = running;
+    translate_all_changed(upstream->translate);
+    fill_info(upstream);
+    if (!rsp_client_connected(rsp)) {
+        snprintf(message, size, "%s", rsp_client_reason(rsp));
+        error = TARGET_GONE;
+        goto fail;
+    }
+    upstream->attached = true;
+    run_control_attached(upstream->run, "halted when it was attached");
+    log_info(ROOM, "attached to %s: %s, %u processor(s), %s", upstream->info.upstream,
+             upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
+             upstream->info.processors, running ? "was running" : "halted");
+    if (running && !upstream->config.attach_halt)
+        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
+    return error;
+fail:
+    rsp_client_close(rsp);
+    if (upstream->qmp) {
+        /* The connect has stopped it. */
+        char ignored[64];
+        if (running && qmp_connected(upstream->qmp))
+            qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
+        qmp_disconnect(upstream->qmp, "the attach failed");
+    }
+    return error;
+}
+
+static void reattach_task(void *arg)
+{
+    struct upstream *upstream = arg;
+    bool told = false;
+    while (!upstream->closing) {
+        task_cond_wait(&upstream->wakeup, REATTACH_EVERY);
+        if (upstream->closing || upstream->attached)
+            break;
+        char message[512];
+        if (try_attach(upstream, message, sizeof message) == TARGET_OK)
+            break;
+        if (told)
+            log_debug(ROOM, "cannot attach again: %s", message);
+        else
+            log_warning(ROOM, "cannot attach again, trying every second: %s", message);
+        told = true;
+    }
+    upstream->reattaching = false;
+    task_cond_broadcast(&upstream->wakeup);
+}
+
+enum target_error upstream_attach(struct target *target, char *message, size_t size)
+{
+    struct upstream *upstream = upstream_of(target);
+    return try_attach(upstream, message, size);
+}
+
+/* Detach */
+
+/* Back to the run state that we found. */
+static void restore(struct upstream *upstream)
+{
+    struct rsp_client *rsp = upstream->stub.rsp;
+    char message[256] = "";
+    enum target_error error = TARGET_OK;
+    if (!upstream->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
+        run_control_interrupt(upstream->run);
+        error = run_control_wait(upstream->run, upstream->config.timeout, NULL, message,
+                                 sizeof message);
+    }
+    if (error == TARGET_OK && run_control_state(upstream->run) == TARGET_STATE_HALTED) {
+        /* Takes out what breakpoints we have set. */
+        struct rsp_operation status = {.payload = "?", .length = 1, .kind = RSP_STATUS};
+        if (upstream->stub.qemu)
+            error = rsp_client_call(rsp, &status, NULL);
+        if (error == TARGET_OK)
+            error = rsp_client_settle(rsp);
+        if (error == TARGET_OK && upstream->found_running)
+            error =
+                run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, sizeof message);
+    }
+    if (error != TARGET_OK)
+        log_warning(ROOM, "the target could not be left as it was found (%s): %s",
+                    upstream->found_running ? "running" : "halted", target_error_text(error));
+    rsp_client_drain(rsp);
+}
+
+void upstream_detach(struct target *target)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->closing = true;
+    task_cond_broadcast(&upstream->wakeup);
+    while (upstream->reattaching)
+        task_cond_wait(&upstream->wakeup, -1);
+    if (upstream->attached)
+        restore(upstream);
+    bool attached = upstream->attached;
+    upstream->attached = false;
+    rsp_client_close(upstream->stub.rsp);
+    if (upstream->qmp)
+        qmp_disconnect(upstream->qmp, "detached");
+    run_control_quiesce(upstream->run);
+    if (attached) {
+        log_info(ROOM, "detached from %s", upstream->info.upstream);
+        run_control_lost(upstream->run, "detached");
+    }
+}
+
+/* Calls */
+
+static enum target_state up_state(struct target *target)
+{
+    return run_control_state(upstream_of(target)->run);
+}
+
+static const struct target_info *up_info(struct target *target)
+{
+    return &upstream_of(target)->info;
+}
+
+/* What every call needs first. */
+static enum target_error ready(const struct upstream *upstream)
+{
+    return upstream->attached ? TARGET_OK : TARGET_GONE;
+}
+
+static enum target_error up_translate(struct target *target, target_client client, unsigned cpu,
+                                      const uint64_t *pages, size_t count,
+                                      struct target_translation *out)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    return error != TARGET_OK
+               ? error
+               : translate_pages(upstream->translate, client, cpu, pages, count, out);
+}
+
+static uint64_t up_translation_epoch(struct target *target)
+{
+    return translate_epoch(upstream_of(target)->translate);
+}
+
+static enum target_error up_classify(struct target *target, target_client client, uint64_t physical,
+                                     struct target_region *out)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_classify(upstream->translate, client, physical, out);
+}
+
+/* Nothing is sent: say so of every run. */
+static enum target_error refuse_runs(struct target_run *runs, size_t count, enum target_error error)
+{
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = 0;
+        runs[i].error = error;
+    }
+    return error;
+}
+
+static enum target_error transfer_virtual(struct target *target, target_client client, unsigned cpu,
+                                          struct target_run *runs, size_t count, bool write)
+{
+    struct upstream *upstream = upstream_of(target);
+    struct stub *stub = &upstream->stub;
+    enum target_error error = ready(upstream);
+    if (error == TARGET_OK && cpu >= stub->processors)
+        error = TARGET_INVALID;
+    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+        error = TARGET_RUNNING;
+    refuse_runs(runs, count, error);
+    struct transfer_settings settings = {.stub = stub,
+                                         .client = client,
+                                         .space = RSP_SPACE_VIRTUAL,
+                                         .thread = stub_memory_thread(stub, cpu),
+                                         .write = write,
+                                         .address_mask = UINT64_MAX};
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        uint64_t narrow;
+        runs[i].error =
+            translate_narrow(upstream->translate, client, cpu, runs[i].address, &narrow);
+        if (narrow != runs[i].address)
+            settings.address_mask = UINT32_MAX;
+        if (runs[i].error != TARGET_OK && runs[i].error != TARGET_FAULT)
+            error = refuse_runs(runs, count, runs[i].error);
+    }
+    if (error != TARGET_OK)
+        return error;
+    if (write)
+        translate_memory_changed(upstream->translate);
+    error = transfer_runs(&settings, runs, count);
+    if (write)
+        translate_memory_changed(upstream->translate);
+    return error;
+}
+
+static enum target_error up_read_virtual(struct target *target, target_client client, unsigned cpu,
+                                         struct target_run *runs, size_t count)
+{
+    return transfer_virtual(target, client, cpu, runs, count, false);
+}
+
+static enum target_error up_write_virtual(struct target *target, target_client client, unsigned cpu,
+                                          struct target_run *runs, size_t count)
+{
+    return transfer_virtual(target, client, cpu, runs, count, true);
+}
+
+static enum target_error transfer_physical(struct target *target, target_client client,
+                                           enum target_access access, struct target_run *runs,
+                                           size_t count, bool write)
+{
+    struct upstream *upstream = upstream_of(target);
+    struct stub *stub = &upstream->stub;
+    bool natural = access == TARGET_ACCESS_NATURAL;
+    enum target_error error = ready(upstream);
+    if (error == TARGET_OK && !stub->qemu)
+        error = TARGET_UNSUPPORTED;
+    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+        error = TARGET_RUNNING;
+    refuse_runs(runs, count, error);
+    if (error != TARGET_OK)
+        return error;
+    struct transfer_settings settings = {.stub = stub,
+                                         .client = client,
+                                         .space = RSP_SPACE_PHYSICAL,
+                                         .write = write,
+                                         .natural = natural,
+                                         .address_mask = UINT64_MAX};
+    if (write)
+        translate_memory_changed(upstream->translate);
+    error = transfer_runs(&settings, runs, count);
+    if (natural && write) /* a device may move the map about (PAM, BARs by ECAM, SMRAM) */
+        translate_map_changed(upstream->translate);
+    else if (write)
+        translate_memory_changed(upstream->translate);
+    return error;
+}
+
+static enum target_error up_read_physical(struct target *target, target_client client,
+                                          enum target_access access, struct target_run *runs,
+                                          size_t count)
+{
+    return transfer_physical(target, client, access, runs, count, false);
+}
+
+static enum target_error up_write_physical(struct target *target, target_client client,
+                                           enum target_access access, struct target_run *runs,
+                                           size_t count)
+{
+    return transfer_physical(target, client, access, runs, count, true);
+}
+
+/* Ports */
+
+static enum target_error port_command(struct upstream *upstream, target_client client,
+                                      const char *line, struct buffer *text, char *message,
+                                      size_t size)
+{
+    enum target_error error = ready(upstream);
+    if (error == TARGET_OK && !upstream->info.ports)
+        error = TARGET_UNSUPPORTED;
+    if (error == TARGET_OK)
+        return monitor_run(&upstream->monitor, client, -1, line, text, message, size);
+    snprintf(message, size, "%s", target_error_text(error));
+    return error;
+}
+
+static const char *printed(const struct buffer *text)
+{
+    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
+}
+
+static enum target_error up_port_in(struct target *target, target_client client, uint16_t port,
+                                    unsigned size, uint32_t *value, char *message,
+                                    size_t message_size)
+{
+    struct upstream *upstream = upstream_of(target);
+    struct buffer text = {0};
+    char line[MONITOR_LINE_SIZE];
+    if (!monitor_text_port_in(line, port, size)) {
+        snprintf(message, message_size, "no such port access");
+        return TARGET_INVALID;
+    }
+    enum target_error error = port_command(upstream, client, line, &text, message, message_size);
+    if (error == TARGET_OK && !monitor_text_parse_port_in(printed(&text), port, size, value)) {
+        monitor_text_message(printed(&text), message, message_size);
+        error = TARGET_FAILED;
+    }
+    buffer_free(&text);
+    return error;
+}
+
+static enum target_error up_port_out(struct target *target, target_client client, uint16_t port,
+                                     unsigned size, uint32_t value, char *message,
+                                     size_t message_size)
+{
+    struct upstream *upstream = upstream_of(target);
+    struct buffer text = {0};
+    char line[MONITOR_LINE_SIZE];
+    if (!monitor_text_port_out(line, port, size, value)) {
+        snprintf(message, message_size, "no such port access");
+        return TARGET_INVALID;
+    }
+    enum target_error error = port_command(upstream, client, line, &text, message, message_size);
+    if (error == TARGET_OK && monitor_text_message(printed(&text), message, message_size)[0])
+        error = TARGET_FAILED;
+    buffer_free(&text);
+    translate_map_changed(upstream->translate);
+    return error;
+}
+
+static enum target_error up_has_pci_bus(struct target *target, target_client client, unsigned bus,
+                                        bool *present)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_has_bus(upstream->translate, client, bus, present);
+}
+
+static enum target_error up_pointer_size(struct target *target, target_client client, unsigned cpu,
+                                         unsigned *size)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_pointer_size(upstream->translate, client, cpu, size);
+}
+
+/* Run control */
+
+static enum target_error up_resume(struct target *target, target_client client,
+                                   enum target_resume kind, unsigned cpu, char *message,
+                                   size_t size)
+{
+    struct upstream *upstream = upstream_of(target);
+    const struct target_listener *listener = &upstream->listener;
+    if (size > 0)
+        message[0] = 0;
+    bool wrote = listener->before_resume != NULL;
+    for (int i = 0; wrote; i++) {
+        enum target_state state = run_control_state(upstream->run);
+        if (state != TARGET_STATE_HALTED)
+            return state == TARGET_STATE_LOST ? TARGET_GONE : TARGET_RUNNING;
+        if (cpu >= upstream->stub.processors)
+            return TARGET_INVALID;
+        wrote = false;
+        if (!listener->before_resume(listener->context, client, &wrote, message, size))
+            return TARGET_FAILED;
+        if (wrote && i == FLUSHES_MOST) {
+            snprintf(message, size, "other connections write without a pause");
+            return TARGET_FAILED;
+        }
+    }
+    /* Nothing may suspend between the last look for dirty bytes and here. */
+    return run_control_resume(upstream->run, client, kind, cpu, message, size);
+}
+
+static enum target_error up_interrupt(struct target *target, target_client client)
+{
+    (void)client;
+    return run_control_interrupt(upstream_of(target)->run);
+}
+
+static enum target_error up_wait(struct target *target, target_client client, double timeout,
+                                 const bool *cancel, char *text, size_t size)
+{
+    (void)client;
+    return run_control_wait(upstream_of(target)->run, timeout, cancel, text, size);
+}
+
+static void up_wait_cancel(struct target *target)
+{
+    run_control_wait_cancel(upstream_of(target)->run);
+}
+
+/* Monitor and packets */
+
+/* Is the command's first word that one? */
+static bool is_command(const char *command, const char *word)
+{
+    command += strspn(command, " \t");
+    size_t length = strcspn(command, " \t");
+    return length == strlen(word) && strncmp(command, word, length) == 0;
+}
+
+/* Commands that would change the run state behind our back: done our way. False: another command.
+ */
+static bool run_command(struct target *target, target_client client, const char *command,
+                        struct buffer *text, enum target_error *error)
+{
+    struct upstream *upstream = upstream_of(target);
+    char message[256] = "";
+    if (is_command(command, "c") || is_command(command, "cont")) {
+        *error = up_resume(target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+    } else if (is_command(command, "stop") || is_command(command, "s")) {
+        *error = up_interrupt(target, client);
+        if (*error == TARGET_OK)
+            *error =
+                up_wait(target, client, upstream->config.timeout, NULL, message, sizeof message);
+        message[0] = 0;
+    } else if (is_command(command, "gdbserver")) {
+        snprintf(message, sizeof message, "not while spacebridge is using it\n");
+        *error = TARGET_INVALID;
+    } else {
+        return false;
+    }
+    if (message[0])
+        buffer_append(text, message, strlen(message));
+    return true;
+}
+
+static enum target_error up_monitor(struct target *target, target_client client, unsigned cpu,
+                                    const char *command, struct buffer *text)
+{
+    struct upstream *upstream = upstream_of(target);
+    char message[256];
+    enum target_error error = ready(upstream);
+    if (error != TARGET_OK)
+        return error;
+    if (upstream->stub.qemu && run_command(target, client, command, text, &error))
+        return error;
+    error =
+        monitor_run(&upstream->monitor, client, (int)cpu, command, text, message, sizeof message);
+    if (error == TARGET_FAILED)
+        buffer_append(text, message, strlen(message));
+    /* There is no knowing what it has done; `cpu` has moved the monitor away. */
+    if (upstream->attached && !is_command(command, "info")) {
+        rsp_client_forget_modes(upstream->stub.rsp);
+        memory_changed(upstream);
+    }
+    return error;
+}
+
+/* Requests that may be passed on: they leave the run state, and the modes that the queue keeps,
+ * alone. */
+static bool packet_allowed(const struct upstream *upstream, const char *payload, size_t length)
+{
+    static const char *const refused[] = {"qRcmd",    "qSupported",       "QStartNoAckMode",
+                                          "QNonStop", "Qqemu.PhyMemMode", "QThreadSuffixSupported"};
+    if (length == 0)
+        return false;
+    switch (payload[0]) {
+    case 'g':
+    case 'p':
+    case 'P':
+    case 'm':
+    case 'M':
+    case 'X':
+    case 'x':
+    case 'Z':
+    case 'z':
+        return true;
+    case 'G': /* corrupts an x86-64 processor that is not in long mode */
+        return !(upstream->stub.qemu && upstream->stub.width == STUB_WIDTH_BY_MODE);
+    case 'T': /* is that thread alive? */
+        return true;
+    case 'q':
+    case 'Q':
+        for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+            if (length >= strlen(refused[i]) &&
+                memcmp(payload, refused[i], strlen(refused[i])) == 0)
+                return false;
+        return true;
+    case 'v':
+        return (length >= 6 && memcmp(payload, "vFile:", 6) == 0) ||
+               (length == 6 && memcmp(payload, "vCont?", 6) == 0) ||
+               (length == 15 && memcmp(payload, "vMustReplyEmpty", 15) == 0);
+    default:
+        return false;
+    }
+}
+
+static enum target_error up_packet(struct target *target, target_client client, int cpu,
+                                   const void *payload, size_t length, struct buffer *reply)
+{
+    struct upstream *upstream = upstream_of(target);
+    struct stub *stub = &upstream->stub;
+    enum target_error error = ready(upstream);
+    if (error != TARGET_OK)
+        return error;
+    if (!packet_allowed(upstream, payload, length) ||
+        (cpu >= 0 && (unsigned)cpu >= stub->processors))
+        return TARGET_INVALID;
+    struct rsp_operation operation = {.payload = payload,
+                                      .length = length,
+                                      .escape = true,
+                                      .kind = RSP_REQUEST,
+                                      .client = client,
+                                      .thread = cpu < 0 ? 0 : stub->threads[cpu],
+                                      .space = RSP_SPACE_VIRTUAL};
+    error = rsp_client_call(stub->rsp, &operation, reply);
+    if (strchr("GPMX", ((const char *)payload)[0]) && upstream->attached)
+        memory_changed(upstream);
+    return error;
+}
+
+static void up_set_listener(struct target *target, const struct target_listener *listener)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->listener = listener ? *listener : (struct target_listener){0};
+}
+
+static const struct target_ops operations = {
+    .state = up_state,
+    .info = up_info,
+    .translate = up_translate,
+    .translation_epoch = up_translation_epoch,
+    .classify = up_classify,
+    .read_virtual = up_read_virtual,
+    .write_virtual = up_write_virtual,
+    .read_physical = up_read_physical,
+    .write_physical = up_write_physical,
+    .port_in = up_port_in,
+    .port_out = up_port_out,
+    .has_pci_bus = up_has_pci_bus,
+    .pointer_size = up_pointer_size,
+    .resume = up_resume,
+    .interrupt = up_interrupt,
+    .wait = up_wait,
+    .wait_cancel = up_wait_cancel,
+    .monitor = up_monitor,
+    .packet = up_packet,
+    .set_listener = up_set_listener,
+};
+
+struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
+{
+    struct upstream *upstream = calloc(1, sizeof *upstream);
+    if (!upstream)
+        return NULL;
+    upstream->target.ops = &operations;
+    upstream->loop = loop;
+    upstream->config = *config;
+    struct rsp_listener rsp = {.context = upstream,
+                               .resumed = on_resumed,
+                               .stopped = on_stopped,
+                               .refused = on_refused,
+                               .lost = on_lost};
+    struct qmp_listener qmp = {.context = upstream, .event = on_event, .closed = on_qmp_closed};
+    struct run_listener run = {
+        .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
+    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
+    if (config->have_qmp)
+        upstream->qmp = qmp_new(loop, &config->qmp, config->timeout, &qmp);
+    upstream->monitor = (struct monitor){.stub = &upstream->stub, .qmp = upstream->qmp};
+    upstream->translate = translate_new(&upstream->monitor);
+    upstream->run = run_control_new(loop, &upstream->stub, upstream->qmp, &run);
+    if (!upstream->stub.rsp || (config->have_qmp && !upstream->qmp) || !upstream->translate ||
+        !upstream->run) {
+        upstream_free(&upstream->target);
+        return NULL;
+    }
+    return &upstream->target;
+}
+
+void upstream_free(struct target *target)
+{
+    if (!target)
+        return;
+    struct upstream *upstream = upstream_of(target);
+    rsp_client_free(upstream->stub.rsp);
+    if (upstream->qmp)
+        qmp_free(upstream->qmp);
+    run_control_free(upstream->run);
+    translate_free(upstream->translate);
+    attach_forget(&upstream->stub);
+    free(upstream);
+}
