@@ -1,6 +1,5 @@
 """Pointers: the target's size and byte order, as the guest itself loads them."""
 
-import pytest
 from harness.guest import PAGE
 from harness.rpc import E_UNEXPECTED, READ_FAULT, WRITE_FAULT
 from test_virtual import refused

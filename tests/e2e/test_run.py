@@ -115,10 +115,10 @@ def test_reset_while_halted(pc, rpc):
     """What was read before a reset is not read after it."""
     rpc.halt()
     rpc.WriteVirtualUncached(0x600, b"\x5a" * 4)
+    since = pc.guest.serial.mark()
     pc.guest.qmp_control.execute("system_reset")
     rpc.go()
-    since = pc.guest.serial.mark()
-    pc.guest.wait_ready(since - 1 if since else 0)
+    pc.guest.wait_ready(since)
     rpc.halt()
     rpc.WriteVirtual(pc.map.a, b"after")
     rpc.go()

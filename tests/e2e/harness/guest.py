@@ -101,24 +101,28 @@ _ACCESS = re.compile(
 class Guest:
     """QEMU with a guest in it.
 
-    arch      x86_64, i386, aarch64 or ppc
-    kernel    False: nothing is booted (give paused=True, or a machine of no interest)
-    paused    start halted, before the first instruction (-S)
-    tcp       the GDB stub and the monitor listen on TCP ports of the loopback instead of unix sockets
-    extra     more QEMU options
+    arch          x86_64, i386, aarch64 or ppc
+    kernel_image  False: nothing is booted
+    paused        start halted, before the first instruction (-S)
+    tcp           the GDB stub and the monitor listen on TCP ports of the loopback instead of unix sockets
+    extra         more QEMU options
+    by_daemon     the daemon is to start it: give it .argv as its command, then call .arrived()
 
     endpoints for the daemon: .gdb and .qmp; sockets live in .directory.
     """
 
-    def __init__(self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=()):
+    def __init__(self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False):
         self.arch = arch
         self.map = MAPS[arch]
         self.directory = processes.directory()
         self.bars = {}
+        self.boots = kernel_image and not paused
+        self.child = None
         self._ids = itertools.count(1)
         self._sockets = []
+        self._listeners = {}
+        self.qmp_control = None
         self.trace_path = os.path.join(self.directory, "trace.log")
-        serial, debugcon, control = (self._listen(name) for name in ("serial", "debugcon", "control"))
         argv = list(MACHINES[arch]) + ["-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
         argv += ["-trace", f"file={self.trace_path}"]
         argv += ["-chardev", f"socket,id=serial,path={self.directory}/serial", "-serial", "chardev:serial"]
@@ -131,17 +135,28 @@ class Guest:
             argv += ["-kernel", kernel(arch)]
         if paused:
             argv += ["-S"]
+        self.argv = argv + list(extra)
+        if by_daemon:
+            self._listen()
+            return
         gdb, qmp = self._upstream(tcp)
-        argv += ["-gdb", gdb, "-qmp", qmp]
-        argv += list(extra)
-        self.child = Child(argv, self.directory, "qemu")
-        self._serial_socket, self.serial = self._accept(serial)
+        self.argv += ["-gdb", gdb, "-qmp", qmp]
+        self.launch()
+
+    def launch(self):
+        """Start QEMU, at first or again after its end."""
+        self._close()
+        self._listen()
+        self.child = Child(self.argv, self.directory, "qemu")
+        self.arrived()
+
+    def arrived(self):
+        """QEMU has been started: wait until it is up."""
+        self._serial_socket, self.serial = self._accept("serial")
         if self.is_pc:
-            _, self.debugcon = self._accept(debugcon)
-        else:
-            debugcon.close()
-        self.qmp_control = Qmp(control)
-        if kernel_image and not paused:
+            _, self.debugcon = self._accept("debugcon")
+        self.qmp_control = Qmp(self._listeners.pop("control"))
+        if self.boots:
             self.wait_ready()
 
     def _upstream(self, tcp):
@@ -161,22 +176,37 @@ class Guest:
     def is_pc(self):
         return self.arch in ("x86_64", "i386")
 
-    def _listen(self, name):
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(os.path.join(self.directory, name))
-        listener.listen(1)
-        listener.settimeout(LIMIT)
-        return listener
+    def _listen(self):
+        """QEMU connects to us, so that nothing it says is lost."""
+        for name in ("serial", "control") + (("debugcon",) if self.is_pc else ()):
+            path = os.path.join(self.directory, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            self._listeners[name] = socket.socket(socket.AF_UNIX)
+            self._listeners[name].bind(path)
+            self._listeners[name].listen(1)
+            self._listeners[name].settimeout(LIMIT)
 
-    def _accept(self, listener):
+    def _accept(self, name):
+        listener = self._listeners.pop(name)
         try:
             connection, _ = listener.accept()
         except socket.timeout:
-            raise TimeoutError(f"QEMU did not start: {self.child.errors}") from None
+            errors = self.child.errors if self.child else "see the daemon's log"
+            raise TimeoutError(f"QEMU did not start: {errors}") from None
         finally:
             listener.close()
         self._sockets.append(connection)
         return connection, Lines(connection.fileno())
+
+    def _close(self):
+        if self.qmp_control is not None:
+            self.qmp_control.close()
+            self.qmp_control = None
+        for connection in self._sockets + list(self._listeners.values()):
+            connection.close()
+        self._sockets.clear()
+        self._listeners.clear()
 
     # what the guest says
 
@@ -294,10 +324,8 @@ class Guest:
     def stop(self):
         """End QEMU if it has not ended, and leave nothing behind."""
         try:
-            if self.child.pid in processes.alive:
+            if self.child is not None and self.child.pid in processes.alive:
                 self.child.end()
         finally:
-            self.qmp_control.close()
-            for connection in self._sockets:
-                connection.close()
+            self._close()
             processes.remove(self.directory)

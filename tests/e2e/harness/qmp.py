@@ -1,7 +1,6 @@
 """QEMU's monitor, for the harness itself: the daemon has another one."""
 
 import json
-import socket
 
 from .processes import LIMIT
 
