@@ -74,6 +74,10 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
         return error;
     const char *list = text_of(reply);
     size_t size = packet_size(list);
+    free(stub->features);
+    stub->features = strdup(list);
+    if (!stub->features)
+        return TARGET_NO_MEMORY;
     bool no_acks = has_feature(list, "QStartNoAckMode+");
     *description = has_feature(list, "qXfer:features:read+");
     rsp_client_set_limit(stub->rsp, size - FRAMING);
@@ -127,6 +131,7 @@ static enum target_error ask_status(struct stub *stub, struct buffer *reply, cha
         snprintf(message, size, "the target is not there to be debugged ('?' gives '%.40s')", text);
         return TARGET_FAILED;
     }
+    snprintf(stub->stop, sizeof stub->stop, "%s", text);
     if (error == TARGET_OK)
         error = ask(stub, reply, "vCont?");
     text = text_of(reply);
@@ -325,6 +330,8 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
 void attach_forget(struct stub *stub)
 {
     free(stub->threads);
+    free(stub->features);
+    stub->features = NULL;
     stub->threads = NULL;
     stub->processors = 0;
 }

@@ -73,6 +73,7 @@ struct rsp_client {
     struct packet_reader reader;
     struct buffer in, out;
     char reason[512];
+    char exit[64];
     bool failing; /* reason is set, the connection ends at the next turn */
     bool closing; /* as failing, quietly */
 
@@ -629,6 +630,13 @@ static void finish_resume(struct rsp_client *client, enum target_error error, co
     operation->done(operation);
 }
 
+/* A W or X packet: there will be no more. */
+static void take_exit(struct rsp_client *client, const char *reply)
+{
+    snprintf(client->exit, sizeof client->exit, "%s", reply);
+    rsp_client_fail(client, "the target has ended (%.40s)", reply);
+}
+
 /* A packet while the target runs. */
 static void take_while_running(struct rsp_client *client)
 {
@@ -642,7 +650,7 @@ static void take_while_running(struct rsp_client *client)
         if (client->listener.stopped)
             client->listener.stopped(client->listener.context, true, reply);
     } else if (reply[0] == 'W' || reply[0] == 'X') {
-        rsp_client_fail(client, "the target has ended (%.40s)", reply);
+        take_exit(client, reply);
     } else if (client->resumed && (reply[0] == 'E' || client->reader.length == 0)) {
         halted(client);
         acknowledge(client);
@@ -688,7 +696,7 @@ static void take_packet(struct rsp_client *client)
     bool stop = reply[0] == 'T' || reply[0] == 'S' || reply[0] == 'W' || reply[0] == 'X';
     if (stop && (!operation || !takes_stop(operation))) {
         if (reply[0] == 'W' || reply[0] == 'X')
-            rsp_client_fail(client, "the target has ended (%.40s)", reply);
+            take_exit(client, reply);
         else
             take_stray(client, reply);
     } else if (is_output(&client->reader)) {
@@ -917,6 +925,7 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
     }
     client->fd = fd;
     client->reason[0] = 0;
+    client->exit[0] = 0;
     packet_reader_init(&client->reader, RSP_REPLY_MAX);
     client->acks = true;
     client->spaces = false;
@@ -969,6 +978,11 @@ bool rsp_client_connected(const struct rsp_client *client)
 const char *rsp_client_reason(const struct rsp_client *client)
 {
     return client->reason;
+}
+
+const char *rsp_client_exit(const struct rsp_client *client)
+{
+    return client->exit;
 }
 
 void rsp_client_set_acks(struct rsp_client *client, bool acks)

@@ -98,6 +98,9 @@ void rsp_client_adopt(struct rsp_client *client, int fd);
 bool rsp_client_connected(const struct rsp_client *client);
 /* Why the last connection ended; "" if it did not. */
 const char *rsp_client_reason(const struct rsp_client *client);
+/* The W or X packet by which the target told its end; "" if that is not why the connection ended.
+ */
+const char *rsp_client_exit(const struct rsp_client *client);
 /* Close quietly: requests fail with TARGET_GONE from the loop's next turn, the listener hears
  * nothing. */
 void rsp_client_close(struct rsp_client *client);

@@ -21,6 +21,7 @@ struct run_control {
     enum target_state state;
     uint64_t changes; /* of state, whatever it changed to */
     char text[256];   /* why it is halted, or lost */
+    char reply[256];  /* the same in the stub's words */
     bool ours;        /* it runs because we resumed it */
     unsigned stop_signal;
     uint64_t stop_thread;
@@ -76,41 +77,10 @@ static void set_state(struct run_control *run, enum target_state state, const ch
     task_cond_broadcast(&run->changed);
 }
 
-void run_control_attached(struct run_control *run, const char *text)
-{
-    run->ended = false;
-    run->ours = false;
-    run->resumes = run->resume_events = 0;
-    run->stop_signal = 0;
-    run->stop_thread = 0;
-    set_state(run, TARGET_STATE_HALTED, text);
-}
-
-void run_control_lost(struct run_control *run, const char *reason)
-{
-    if (run->state != TARGET_STATE_LOST)
-        set_state(run, TARGET_STATE_LOST, reason);
-}
-
-void run_control_resumed(struct run_control *run)
-{
-    run->ours = true;
-    run->resumes++;
-    set_state(run, TARGET_STATE_RUNNING, "resumed");
-}
-
-void run_control_refused(struct run_control *run, const char *reply)
-{
-    char text[128];
-    run->resumes--;
-    snprintf(text, sizeof text, "the stub refused to resume the target (%.40s)",
-             reply[0] ? reply : "empty reply");
-    set_state(run, TARGET_STATE_HALTED, text);
-}
-
 /* "T05thread:02;…" in words. Everything in it is a stranger's. */
 static void describe_stop(struct run_control *run, const char *reply, char *text, size_t size)
 {
+    snprintf(run->reply, sizeof run->reply, "%s", reply);
     int high = hex_digit(reply[0] ? reply[1] : 0);
     int low = high < 0 ? -1 : hex_digit(reply[2]);
     run->stop_signal = low < 0 ? 0 : (unsigned)(high * 16 + low);
@@ -137,6 +107,39 @@ static void describe_stop(struct run_control *run, const char *reply, char *text
         snprintf(text, size, "halted by %s%s", why, where);
     else
         snprintf(text, size, "halted by signal %u%s", run->stop_signal, where);
+}
+
+void run_control_attached(struct run_control *run, const char *reply)
+{
+    char ignored[sizeof run->text];
+    run->ended = false;
+    run->ours = false;
+    run->resumes = run->resume_events = 0;
+    describe_stop(run, reply, ignored, sizeof ignored);
+    set_state(run, TARGET_STATE_HALTED, "halted when it was attached");
+}
+
+void run_control_lost(struct run_control *run, const char *reason)
+{
+    snprintf(run->reply, sizeof run->reply, "%s", rsp_client_exit(run->stub->rsp));
+    if (run->state != TARGET_STATE_LOST)
+        set_state(run, TARGET_STATE_LOST, reason);
+}
+
+void run_control_resumed(struct run_control *run)
+{
+    run->ours = true;
+    run->resumes++;
+    set_state(run, TARGET_STATE_RUNNING, "resumed");
+}
+
+void run_control_refused(struct run_control *run, const char *reply)
+{
+    char text[128];
+    run->resumes--;
+    snprintf(text, sizeof text, "the stub refused to resume the target (%.40s)",
+             reply[0] ? reply : "empty reply");
+    set_state(run, TARGET_STATE_HALTED, text);
 }
 
 void run_control_stopped(struct run_control *run, bool running, const char *reply)
@@ -180,6 +183,11 @@ static void adopt_running(struct run_control *run)
 static void adopt_halted(struct run_control *run, const char *status)
 {
     char text[128];
+    run->stop_signal = 0;
+    if (run->stub->threads[0] != 0)
+        snprintf(run->reply, sizeof run->reply, "T02thread:%02" PRIx64 ";", run->stub->threads[0]);
+    else
+        snprintf(run->reply, sizeof run->reply, "S02");
     snprintf(text, sizeof text, "halted by another or by itself (%.60s)", status);
     rsp_client_set_running(run->stub->rsp, false);
     set_state(run, TARGET_STATE_HALTED, text);
@@ -301,30 +309,70 @@ static void resume_packet(struct run_control *run, struct rsp_operation *operati
     operation->length = strlen(payload);
 }
 
-enum target_error run_control_resume(struct run_control *run, target_client client,
-                                     enum target_resume kind, unsigned cpu, char *message,
-                                     size_t size)
+static enum target_error resume(struct run_control *run, struct rsp_operation *operation,
+                                char *message, size_t size)
 {
-    if (run->state == TARGET_STATE_LOST)
-        return TARGET_GONE;
-    if (run->state == TARGET_STATE_RUNNING)
-        return TARGET_RUNNING;
-    if (cpu >= run->stub->processors)
-        return TARGET_INVALID;
-    char payload[80];
-    struct rsp_operation operation = {
-        .kind = RSP_RESUME, .client = client, .space = RSP_SPACE_VIRTUAL};
-    resume_packet(run, &operation, kind, cpu, payload, sizeof payload);
     struct buffer reply = {0};
-    enum target_error error = rsp_client_call(run->stub->rsp, &operation, &reply);
+    operation->kind = RSP_RESUME;
+    operation->space = RSP_SPACE_VIRTUAL;
+    enum target_error error = rsp_client_call(run->stub->rsp, operation, &reply);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
-        snprintf(message, size, "the stub refused '%s'", payload);
+        snprintf(message, size, "the stub refused '%.*s'",
+                 operation->length < 60 ? (int)operation->length : 60,
+                 (const char *)operation->payload);
     buffer_free(&reply);
     /* A guest that was shut down, or has crashed, cannot be resumed, and the stub does not say so.
      */
     if (error == TARGET_OK)
         check(run);
     return error;
+}
+
+static enum target_error may_resume(const struct run_control *run)
+{
+    switch (run->state) {
+    case TARGET_STATE_HALTED:
+        return TARGET_OK;
+    case TARGET_STATE_RUNNING:
+        return TARGET_RUNNING;
+    default:
+        return TARGET_GONE;
+    }
+}
+
+enum target_error run_control_resume(struct run_control *run, target_client client,
+                                     enum target_resume kind, unsigned cpu, char *message,
+                                     size_t size)
+{
+    enum target_error error = may_resume(run);
+    if (error == TARGET_OK && cpu >= run->stub->processors)
+        error = TARGET_INVALID;
+    if (error != TARGET_OK)
+        return error;
+    char payload[80];
+    struct rsp_operation operation = {.client = client};
+    resume_packet(run, &operation, kind, cpu, payload, sizeof payload);
+    return resume(run, &operation, message, size);
+}
+
+enum target_error run_control_resume_packet(struct run_control *run, target_client client,
+                                            uint64_t thread, const void *payload, size_t length,
+                                            char *message, size_t size)
+{
+    enum target_error error = may_resume(run);
+    if (error != TARGET_OK)
+        return error;
+    struct rsp_operation operation = {.payload = payload,
+                                      .length = length,
+                                      .escape = true,
+                                      .client = client,
+                                      .continue_thread = thread};
+    return resume(run, &operation, message, size);
+}
+
+void run_control_stop_reply(const struct run_control *run, char *reply, size_t size)
+{
+    snprintf(reply, size, "%s", run->reply);
 }
 
 enum target_error run_control_interrupt(struct run_control *run)

@@ -27,8 +27,8 @@ struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, str
 void run_control_free(struct run_control *run);
 
 enum target_state run_control_state(const struct run_control *run);
-/* The target is there, and halted. */
-void run_control_attached(struct run_control *run, const char *text);
+/* The target is there, and halted: as the stub's reply to `?` says. */
+void run_control_attached(struct run_control *run, const char *reply);
 void run_control_lost(struct run_control *run, const char *reason);
 
 /* What the stub says (rsp_listener). */
@@ -42,6 +42,12 @@ void run_control_event(struct run_control *run, const char *name);
 enum target_error run_control_resume(struct run_control *run, target_client client,
                                      enum target_resume kind, unsigned cpu, char *message,
                                      size_t size);
+/* The same in a client's own words; thread: what Hc names, 0: any. */
+enum target_error run_control_resume_packet(struct run_control *run, target_client client,
+                                            uint64_t thread, const void *payload, size_t length,
+                                            char *message, size_t size);
+/* As target_ops.stop_reply. */
+void run_control_stop_reply(const struct run_control *run, char *reply, size_t size);
 enum target_error run_control_interrupt(struct run_control *run);
 enum target_error run_control_wait(struct run_control *run, double timeout, const bool *cancel,
                                    char *text, size_t size);

@@ -28,6 +28,8 @@ struct stub {
     uint64_t *threads; /* RSP thread id of each processor; on QEMU its number + 1 */
     unsigned processors;
     char architecture[64];
+    char *features;   /* its reply to our qSupported, as it came */
+    char stop[256];   /* its stop reply when we attached */
     char version[64]; /* "QEMU 7.2.22", "GDB stub" */
 };
 

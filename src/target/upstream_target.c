@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "rsp/hex.h"
 #include "target/attach.h"
 #include "target/monitor.h"
 #include "target/monitor_text.h"
@@ -108,6 +109,7 @@ static void on_lost(void *context, const char *reason)
     if (!upstream->attached)
         return; /* the attach under way fails by itself */
     upstream->attached = false;
+    upstream->info.features = "";
     log_warning(ROOM, "the target is lost: %s", reason);
     if (upstream->qmp)
         qmp_disconnect(upstream->qmp, reason);
@@ -140,6 +142,8 @@ static void fill_info(struct upstream *upstream)
     info->processors = stub->processors;
     info->physical = stub->qemu;
     info->ports = stub->qemu && stub->x86;
+    info->qemu = stub->qemu;
+    info->features = stub->features ? stub->features : "";
     info->pointer_size = stub->width == STUB_WIDTH_32 ? 4 : 8;
     unsigned size;
     if (translate_pointer_size(upstream->translate, 0, 0, &size) == TARGET_OK)
@@ -187,7 +191,7 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
         goto fail;
     }
     upstream->attached = true;
-    run_control_attached(upstream->run, "halted when it was attached");
+    run_control_attached(upstream->run, upstream->stub.stop);
     log_info(ROOM, "attached to %s: %s, %u processor(s), %s", upstream->info.upstream,
              upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
              upstream->info.processors, running ? "was running" : "halted");
@@ -327,6 +331,11 @@ static enum target_error up_classify(struct target *target, target_client client
                               : translate_classify(upstream->translate, client, physical, out);
 }
 
+static const char *printed(const struct buffer *text)
+{
+    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
+}
+
 /* Nothing is sent: say so of every run. */
 static enum target_error refuse_runs(struct target_run *runs, size_t count, enum target_error error)
 {
@@ -383,6 +392,73 @@ static enum target_error up_write_virtual(struct target *target, target_client c
                                           struct target_run *runs, size_t count)
 {
     return transfer_virtual(target, client, cpu, runs, count, true);
+}
+
+/* The bytes of the monitor's `x /Nxb`: lines "ADDRESS: 0x12 0x34 …", the last of them maybe
+ * "ADDRESS: Cannot access memory". Returns how many were there, at most length. */
+static size_t parse_dump(const char *text, uint8_t *bytes, size_t length)
+{
+    size_t count = 0;
+    while (count < length && *text) {
+        size_t line = strcspn(text, "\n");
+        const char *end = text + line;
+        const char *at = memchr(text, ':', line);
+        at = at ? at + 1 : end;
+        while (count < length && end - at >= 5 && memcmp(at, " 0x", 3) == 0 &&
+               hex_decode(&bytes[count], at + 3, 2)) {
+            count++;
+            at += 5;
+        }
+        while (at < end && (*at == ' ' || *at == '\r'))
+            at++;
+        if (at < end)
+            break; /* anything else: it cannot be read */
+        text = *end ? end + 1 : end;
+    }
+    return count;
+}
+
+static enum target_error live_run(struct upstream *upstream, target_client client, unsigned cpu,
+                                  struct target_run *run, struct buffer *text)
+{
+    char line[64], message[128];
+    uint64_t address;
+    run->done = 0;
+    run->error = translate_narrow(upstream->translate, client, cpu, run->address, &address);
+    if (run->error != TARGET_OK || run->length == 0)
+        return run->error;
+    buffer_clear(text);
+    snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, run->length, address);
+    run->error =
+        monitor_run(&upstream->monitor, client, (int)cpu, line, text, message, sizeof message);
+    if (run->error == TARGET_OK) {
+        run->done = parse_dump(printed(text), run->bytes, run->length);
+        run->error = run->done == run->length ? TARGET_OK : TARGET_FAULT;
+    }
+    return run->error;
+}
+
+static enum target_error up_read_live(struct target *target, target_client client, unsigned cpu,
+                                      struct target_run *runs, size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    if (error == TARGET_OK && cpu >= upstream->stub.processors)
+        error = TARGET_INVALID;
+    if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
+        return up_read_virtual(target, client, cpu, runs, count);
+    if (error == TARGET_OK && !upstream->stub.qemu)
+        error = TARGET_RUNNING;
+    refuse_runs(runs, count, error);
+    if (error != TARGET_OK)
+        return error;
+    struct buffer text = {0};
+    for (size_t i = 0; i < count; i++) {
+        enum target_error one = live_run(upstream, client, cpu, &runs[i], &text);
+        error = error == TARGET_OK ? one : error;
+    }
+    buffer_free(&text);
+    return error;
 }
 
 static enum target_error transfer_physical(struct target *target, target_client client,
@@ -445,11 +521,6 @@ static enum target_error port_command(struct upstream *upstream, target_client c
     return error;
 }
 
-static const char *printed(const struct buffer *text)
-{
-    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
-}
-
 static enum target_error up_port_in(struct target *target, target_client client, uint16_t port,
                                     unsigned size, uint32_t *value, char *message,
                                     size_t message_size)
@@ -509,30 +580,39 @@ static enum target_error up_pointer_size(struct target *target, target_client cl
 
 /* Run control */
 
-static enum target_error up_resume(struct target *target, target_client client,
-                                   enum target_resume kind, unsigned cpu, char *message,
-                                   size_t size)
+/* Have everything written that must be in the target when it resumes. On TARGET_OK nothing is left,
+ * and the caller must not suspend before it resumes. */
+static enum target_error flush_for_resume(struct upstream *upstream, target_client client,
+                                          char *message, size_t size)
 {
-    struct upstream *upstream = upstream_of(target);
     const struct target_listener *listener = &upstream->listener;
     if (size > 0)
         message[0] = 0;
-    bool wrote = listener->before_resume != NULL;
+    bool wrote = true;
     for (int i = 0; wrote; i++) {
         enum target_state state = run_control_state(upstream->run);
         if (state != TARGET_STATE_HALTED)
             return state == TARGET_STATE_LOST ? TARGET_GONE : TARGET_RUNNING;
-        if (cpu >= upstream->stub.processors)
-            return TARGET_INVALID;
         wrote = false;
-        if (!listener->before_resume(listener->context, client, &wrote, message, size))
+        if (listener->before_resume &&
+            !listener->before_resume(listener->context, client, &wrote, message, size))
             return TARGET_FAILED;
         if (wrote && i == FLUSHES_MOST) {
             snprintf(message, size, "other connections write without a pause");
             return TARGET_FAILED;
         }
     }
-    /* Nothing may suspend between the last look for dirty bytes and here. */
+    return TARGET_OK;
+}
+
+static enum target_error up_resume(struct target *target, target_client client,
+                                   enum target_resume kind, unsigned cpu, char *message,
+                                   size_t size)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = flush_for_resume(upstream, client, message, size);
+    if (error != TARGET_OK)
+        return error;
     return run_control_resume(upstream->run, client, kind, cpu, message, size);
 }
 
@@ -651,28 +731,79 @@ static bool packet_allowed(const struct upstream *upstream, const char *payload,
     }
 }
 
-static enum target_error up_packet(struct target *target, target_client client, int cpu,
-                                   const void *payload, size_t length, struct buffer *reply)
+static enum target_error up_packet_thread(struct target *target, target_client client,
+                                          uint64_t thread, const void *payload, size_t length,
+                                          struct buffer *reply)
 {
     struct upstream *upstream = upstream_of(target);
-    struct stub *stub = &upstream->stub;
     enum target_error error = ready(upstream);
+    if (error == TARGET_OK && !packet_allowed(upstream, payload, length))
+        error = TARGET_INVALID;
     if (error != TARGET_OK)
         return error;
-    if (!packet_allowed(upstream, payload, length) ||
-        (cpu >= 0 && (unsigned)cpu >= stub->processors))
-        return TARGET_INVALID;
     struct rsp_operation operation = {.payload = payload,
                                       .length = length,
                                       .escape = true,
                                       .kind = RSP_REQUEST,
                                       .client = client,
-                                      .thread = cpu < 0 ? 0 : stub->threads[cpu],
+                                      .thread = thread,
                                       .space = RSP_SPACE_VIRTUAL};
-    error = rsp_client_call(stub->rsp, &operation, reply);
+    error = rsp_client_call(upstream->stub.rsp, &operation, reply);
+    /* Registers decide what memory a processor sees. */
     if (strchr("GPMX", ((const char *)payload)[0]) && upstream->attached)
         memory_changed(upstream);
     return error;
+}
+
+static enum target_error up_packet(struct target *target, target_client client, int cpu,
+                                   const void *payload, size_t length, struct buffer *reply)
+{
+    const struct stub *stub = &upstream_of(target)->stub;
+    if (cpu >= 0 && (unsigned)cpu >= stub->processors)
+        return TARGET_INVALID;
+    return up_packet_thread(target, client, cpu < 0 ? 0 : stub->threads[cpu], payload, length,
+                            reply);
+}
+
+static bool starts_with(const char *payload, size_t length, const char *start)
+{
+    return length >= strlen(start) && memcmp(payload, start, strlen(start)) == 0;
+}
+
+/* Requests that resume the target, and leave the connection usable. */
+static bool resume_allowed(const struct upstream *upstream, const char *payload, size_t length)
+{
+    if (starts_with(payload, length, "vCont;"))
+        return true;
+    if (starts_with(payload, length, "vRun;"))
+        return !upstream->stub.qemu;
+    /* A QEMU that does not record aborts on these. */
+    if (length == 2 && memcmp(payload, "bc", 2) == 0)
+        return strstr(upstream->info.features, "ReverseContinue+") != NULL;
+    if (length == 2 && memcmp(payload, "bs", 2) == 0)
+        return strstr(upstream->info.features, "ReverseStep+") != NULL;
+    return length > 0 && memchr("cCsS", payload[0], 4) != NULL;
+}
+
+static enum target_error up_resume_packet(struct target *target, target_client client,
+                                          uint64_t thread, const void *payload, size_t length,
+                                          char *message, size_t message_size)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    if (error == TARGET_OK && !resume_allowed(upstream, payload, length))
+        error = TARGET_INVALID;
+    if (error == TARGET_OK)
+        error = flush_for_resume(upstream, client, message, message_size);
+    if (error != TARGET_OK)
+        return error;
+    return run_control_resume_packet(upstream->run, client, thread, payload, length, message,
+                                     message_size);
+}
+
+static void up_stop_reply(struct target *target, char *reply, size_t size)
+{
+    run_control_stop_reply(upstream_of(target)->run, reply, size);
 }
 
 static void up_set_listener(struct target *target, const struct target_listener *listener)
@@ -702,6 +833,10 @@ static const struct target_ops operations = {
     .monitor = up_monitor,
     .packet = up_packet,
     .set_listener = up_set_listener,
+    .packet_thread = up_packet_thread,
+    .resume_packet = up_resume_packet,
+    .stop_reply = up_stop_reply,
+    .read_live = up_read_live,
 };
 
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
