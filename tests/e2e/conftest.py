@@ -82,13 +82,11 @@ def make_clean(shared):
     control.go()
     shared.disconnect()
     guest, where = shared.guest, shared.guest.map
-    guest.ask("spin 0")
-    guest.ask(f"map {where.flip:#x} {where.flip_physical:#x} rw")
-    for page in (where.a, where.b, where.c, where.flip, where.code):
-        guest.fill(page, PAGE)
-    for page in where.per_cpu_physical + (where.read_only_physical,):
-        guest.fill(page, PAGE)
-    shared.bars = guest.bars
+    pages = (where.a, where.b, where.c, where.flip, where.code, where.read_only_physical, *where.per_cpu_physical)
+    commands = ["spin 0", f"map {where.flip:#x} {where.flip_physical:#x} rw"]
+    commands += [f"fill {page:#x} {PAGE} 0" for page in pages]
+    for ticket in [guest.post(command) for command in commands]:
+        guest.answer(ticket)
 
 
 class Shared:

@@ -188,7 +188,6 @@ def test_config_file(new_daemon, stub, directory):
         assert rpc.GetCacheStatus()["policy"] == "off"
     daemon.stop()
     # the command line wins
-    daemon.directory = processes.directory()
     daemon = new_daemon(options=["--config", config, "--cache", "write-through"])
     with daemon.connect() as rpc:
         assert rpc.GetCacheStatus()["policy"] == "write-through"

@@ -252,7 +252,6 @@ def test_flush_that_meets_a_hole(pc, halted):
     """A hole in the middle: what lies around it is written, what lies in it is counted as lost, once."""
     pc_map = pc.map
     other = pc.connect()
-    halted.WriteVirtual(pc_map.flip - PAGE + 5, b"lost before it was mapped"[:0])
     halted.WriteVirtual(pc_map.b + 7, b"before")
     halted.WriteVirtual(pc_map.flip + 7, b"in the hole")
     halted.WriteVirtual(pc_map.code + 7, b"behind")
@@ -280,16 +279,19 @@ def test_flush_that_fails_at_the_end(pc, halted):
 
 
 def test_flush_that_fails_by_anothers_resume(pc, halted):
-    """The one whose bytes are lost is told, though it called nothing."""
+    """The one whose bytes are lost is told, though it called nothing; the one that resumes is told, too, and
+    decides."""
     other = pc.connect()
     other.WriteVirtual(pc.map.flip + 3, b"lost")
     unmap(pc, halted, pc.map.flip)
     since = len(pc.daemon.log)
-    halted.SetExecutionStatus(1)
+    assert f"{pc.map.flip + 3:x}" in refused(E_FAIL, halted.SetExecutionStatus, 1)
+    assert not pc.guest.running()
     hresult, message = other.wait_notification("FlushFailed")
     assert hresult & 0xFFFFFFFF == E_FAIL
     assert f"{pc.map.flip + 3:x}" in message and "4" in message
     pc.daemon.child.wait_errors(rf"{pc.map.flip + 3:x}", since)
+    halted.SetExecutionStatus(1)
     assert pc.guest.running()
 
 

@@ -223,6 +223,7 @@ void aarch64_main(void)
 {
     draw_map();
     enter_map();
+    *reg(UART + 0x2c) = 0x70; /* the queue, all of it */
     *reg(GICD) = 1;
     *reg(GICD + 0x100) = 1u << TIMER;
     *reg(GICC + 4) = 0xff;

@@ -515,6 +515,7 @@ _Noreturn void guest_main(void)
     volatile struct mailbox *mailbox = machine_mailbox();
     size_t length = 0;
     uint32_t last_seq = 0;
+    unsigned quiet = 0; /* turns without a character: the next one of a line comes soon */
 
     if (mailbox != NULL)
         mailbox->seq = 0;
@@ -525,8 +526,11 @@ _Noreturn void guest_main(void)
         guest_beat(0);
         if (mailbox != NULL)
             watch_mailbox(mailbox, &last_seq);
+        if (c >= 0)
+            quiet = 0;
         if (c < 0) {
-            machine_idle();
+            if (++quiet > 2000)
+                machine_idle();
         } else if (c == '\n') {
             text[length] = '\0';
             length = 0;

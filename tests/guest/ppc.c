@@ -106,5 +106,6 @@ void machine_reset(void)
 
 void ppc_main(void)
 {
+    *uart(2) = 0xc1; /* the queue, all of it */
     guest_main();
 }

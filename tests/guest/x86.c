@@ -398,7 +398,7 @@ void x86_main(unsigned cpu)
         outb(0x21, 0xff); /* no interrupts but the local timers' */
         outb(0xa1, 0xff);
         outb(COM1 + 1, 0);
-        outb(COM1 + 2, 1);
+        outb(COM1 + 2, 0xc1); /* the queue, all of it */
         for (unsigned i = 0; i < MAX_CPUS; i++)
             root[i] = draw_map(i, edu, testdev, frame);
         for (unsigned vector = 0; vector < 32; vector++)

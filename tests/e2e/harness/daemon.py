@@ -38,6 +38,7 @@ class Daemon:
     """
 
     def __init__(self, guest=None, gdb=None, qmp=None, command=None, listen=None, options=(), env=None, ready=True):
+        self.stopped = False
         self.directory = processes.directory()
         environment = {"XDG_RUNTIME_DIR": self.directory, **SANITIZER_OPTIONS, **(env or {})}
         argv = [program("spacebridged")]
@@ -83,7 +84,10 @@ class Daemon:
         return self.child.running()
 
     def stop(self, number=signal.SIGTERM, code=0):
-        """Ask it to end, check that it does in order, and leave nothing behind."""
+        """Ask it to end, check that it does in order, and leave nothing behind. Once more does no harm."""
+        if self.stopped:
+            return
+        self.stopped = True
         try:
             if self.child.pid in processes.alive:
                 got = self.child.end(number)
