@@ -254,7 +254,8 @@ static void set_architecture(struct stub *stub)
 static enum target_error ask_binary(struct stub *stub, struct buffer *reply)
 {
     enum target_error error = ask(stub, reply, "X0,0:");
-    stub->binary = error == TARGET_OK && reply->length > 0 && strcmp(text_of(reply), "OK") == 0;
+    /* As gdb has it: only silence means that X is not known. There may be no memory at 0. */
+    stub->binary = error == TARGET_OK && reply->length > 0;
     return error;
 }
 
@@ -276,16 +277,27 @@ static enum target_error ask_version(struct stub *stub, struct buffer *reply)
     return error;
 }
 
-/* Without QMP a QEMU from 8.1 on keeps the stop that our connect has caused to itself. */
-static void warn_of_doubt(struct stub *stub, struct buffer *reply)
+static enum target_error ask_run_state(struct stub *stub, struct buffer *reply)
 {
     struct monitor monitor = {.stub = stub};
-    char message[128], state[32];
+    char message[128];
     bool running;
+    if (!stub->qemu)
+        return TARGET_OK;
     buffer_clear(reply);
-    if (monitor_run(&monitor, 0, -1, "info status", reply, message, sizeof message) == TARGET_OK &&
-        monitor_text_parse_status(text_of(reply), &running, state, sizeof state) &&
-        strcmp(state, "paused") == 0 && strncmp(stub->version, "QEMU 7.", 7) != 0)
+    enum target_error error =
+        monitor_run(&monitor, 0, -1, "info status", reply, message, sizeof message);
+    if (error == TARGET_OK &&
+        !monitor_text_parse_status(text_of(reply), &running, stub->status, sizeof stub->status))
+        stub->status[0] = 0;
+    return error == TARGET_FAILED || error == TARGET_UNSUPPORTED ? TARGET_OK : error;
+}
+
+/* Without QMP a QEMU from 8.1 on keeps the stop that our connect has caused to itself. */
+static void warn_of_doubt(const struct stub *stub)
+{
+    if (stub->qemu && strcmp(stub->status, "paused") == 0 &&
+        strncmp(stub->version, "QEMU 7.", strlen("QEMU 7.")) != 0)
         log_warning(ROOM, "no QMP monitor: if the guest was running, it is halted now");
 }
 
@@ -315,8 +327,10 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
         error = ask_binary(stub, &reply);
     if (error == TARGET_OK)
         error = ask_version(stub, &reply);
-    if (error == TARGET_OK && stub->qemu && !qmp && !*was_running)
-        warn_of_doubt(stub, &reply);
+    if (error == TARGET_OK)
+        error = ask_run_state(stub, &reply);
+    if (error == TARGET_OK && !qmp && !*was_running)
+        warn_of_doubt(stub);
     set_architecture(stub);
     rsp_client_set_depth(rsp, depth != 0 ? depth : stub->qemu ? QEMU_DEPTH : 1);
     if (error != TARGET_OK && size > 0 && message[0] == 0)

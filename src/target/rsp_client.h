@@ -108,6 +108,12 @@ void rsp_client_close(struct rsp_client *client);
 void rsp_client_fail(struct rsp_client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* End the connection because another has resumed the target while requests were in flight: the
+ * stub has swallowed one of them, and no telling which. It has also halted the target. */
+void rsp_client_fail_resumed(struct rsp_client *client);
+/* Is that why the last connection ended? */
+bool rsp_client_intruded(const struct rsp_client *client);
+
 /* What the stub can take. */
 void rsp_client_set_acks(struct rsp_client *client, bool acks);
 void rsp_client_set_depth(struct rsp_client *client, unsigned depth);

@@ -171,8 +171,7 @@ static void task_over(struct run_control *run)
 static void adopt_running(struct run_control *run)
 {
     if (rsp_client_busy(run->stub->rsp)) {
-        rsp_client_fail(run->stub->rsp,
-                        "the target was resumed by another while requests were under way");
+        rsp_client_fail_resumed(run->stub->rsp);
         return;
     }
     run->ours = false;
@@ -267,8 +266,7 @@ void run_control_event(struct run_control *run, const char *name)
         if (expected)
             run->resume_events++;
         else if (rsp_client_busy(run->stub->rsp))
-            rsp_client_fail(run->stub->rsp,
-                            "the target was resumed by another while requests were under way");
+            rsp_client_fail_resumed(run->stub->rsp);
         if (!expected && run->state == TARGET_STATE_HALTED)
             check(run);
     } else if (strcmp(name, "STOP") == 0) {

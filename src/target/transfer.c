@@ -114,7 +114,7 @@ static bool slot_fill(struct slot *slot, const struct target_run *run)
 /* What a reply to a write means. */
 static enum target_error take_write(struct stub *stub, const struct rsp_operation *operation)
 {
-    if (strcmp(operation->reply, "OK") == 0)
+    if (operation->reply_length == 2 && memcmp(operation->reply, "OK", 2) == 0)
         return TARGET_OK;
     if (operation->reply_length == 0)
         return TARGET_UNSUPPORTED;

@@ -36,6 +36,9 @@ struct upstream {
     struct run_control *run;
     bool attached;
     bool found_running; /* when we attached */
+    /* how the last connection left it: halted though it was found running; running; halted by
+     * a request of ours though another had resumed it */
+    bool left_halted, left_running, intruded;
     bool closing;
     bool reattaching;
     struct task_cond wakeup; /* closing, or the end of the task that reattaches */
@@ -109,6 +112,9 @@ static void on_lost(void *context, const char *reason)
     if (!upstream->attached)
         return; /* the attach under way fails by itself */
     upstream->attached = false;
+    upstream->left_running = run_control_state(upstream->run) == TARGET_STATE_RUNNING;
+    upstream->left_halted = upstream->found_running && !upstream->left_running;
+    upstream->intruded = rsp_client_intruded(upstream->stub.rsp);
     upstream->info.features = "";
     log_warning(ROOM, "the target is lost: %s", reason);
     if (upstream->qmp)
@@ -163,6 +169,21 @@ static enum target_error ask_running(struct upstream *upstream, bool *running, c
     return error;
 }
 
+/* After a loss the same guest may be there still, as we left it: then it is not the state that it
+ * is found in which counts. Returns whether it is to run when we leave. */
+static bool recall(struct upstream *upstream, bool *running)
+{
+    bool owed = upstream->left_halted;
+    /* Our request has halted what another had resumed; without QMP our connect may have, silently.
+     */
+    bool was_running = upstream->intruded || (upstream->left_running && !upstream->qmp);
+    upstream->left_halted = upstream->left_running = upstream->intruded = false;
+    if (!upstream->stub.qemu || strcmp(upstream->stub.status, "prelaunch") == 0)
+        return false; /* another guest, or one that was started anew */
+    *running = *running || was_running;
+    return owed;
+}
+
 static enum target_error try_attach(struct upstream *upstream, char *message, size_t size)
 {
     struct rsp_client *rsp = upstream->stub.rsp;
@@ -182,7 +203,8 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
     running = running || told;
     if (error != TARGET_OK)
         goto fail;
-    upstream->found_running = running;
+    bool owed = recall(upstream, &running);
+    upstream->found_running = running || owed;
     translate_all_changed(upstream->translate);
     fill_info(upstream);
     if (!rsp_client_connected(rsp)) {
@@ -782,6 +804,8 @@ static bool resume_allowed(const struct upstream *upstream, const char *payload,
         return strstr(upstream->info.features, "ReverseContinue+") != NULL;
     if (length == 2 && memcmp(payload, "bs", 2) == 0)
         return strstr(upstream->info.features, "ReverseStep+") != NULL;
+    if (length == 1 && payload[0] == 'k') /* a QEMU is ended by its monitor */
+        return !upstream->stub.qemu;
     return length > 0 && memchr("cCsS", payload[0], 4) != NULL;
 }
 
