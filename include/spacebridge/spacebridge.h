@@ -64,7 +64,7 @@ SPACEBRIDGE_API const char *spacebridge_hresult_name(HRESULT hr);
 struct spacebridge_hello {
     char server_version[32];
     char architecture[64]; /* GDB's name ("i386:x86-64"); "" where it is not known */
-    char upstream[256];    /* a line for people: what the daemon is connected to */
+    char upstream[720];    /* a line for people: what the daemon is connected to */
     uint32_t pointer_size; /* bytes; 0 while there is no target */
     int big_endian;
     uint32_t processors;

@@ -88,7 +88,7 @@ enum target_resume { TARGET_RESUME_GO, TARGET_RESUME_STEP };
 /* What the target is; valid until the target is lost, then again after the next attach. */
 struct target_info {
     char architecture[64]; /* target.xml's name ("i386:x86-64", "aarch64", "powerpc:common"), "" if unknown */
-    char upstream[128];    /* a line for people: "QEMU 7.2.22 (gdb unix:…, qmp unix:…)" */
+    char upstream[720];    /* a line for people: "QEMU 7.2.22 (gdb unix:…, qmp unix:…)" */
     unsigned pointer_size; /* 4 or 8; of the first processor when last asked, for people */
     bool big_endian;
     unsigned processors;
