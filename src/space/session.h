@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buffer;
 struct space;
 struct session;
 
@@ -119,6 +120,21 @@ struct session_cache_status {
     uint64_t flushes, flushed_bytes, lost_bytes, evictions;
 };
 HRESULT session_get_cache_status(struct session *, struct session_cache_status *status);
+
+/* For the GDB front (src/space/live.c). As session_read_virtual on a target that runs, through its
+ * monitor, not cached; E_UNEXPECTED where that cannot be. */
+HRESULT session_read_live(struct session *, uint64_t offset, void *buffer, uint32_t size,
+                          uint32_t *done);
+/* What lies behind count pages (multiples of the page size), as the current processor sees them. */
+HRESULT session_translate(struct session *, const uint64_t *pages, size_t count,
+                          struct target_translation *found);
+/* One line for the target's monitor; what it printed is appended to text, also on failure. Writes
+ * this session's view back first, as far as the target is halted. */
+HRESULT session_monitor(struct session *, const char *command, struct buffer *text);
+const char *session_name(const struct session *session);
+/* Walk over the sessions: the first after NULL, NULL after the last. Nothing may suspend between.
+ */
+struct session *space_next_session(struct space *space, const struct session *session);
 
 /* Hello. The answer is the target's info as it stands. */
 const struct target_info *session_target_info(struct session *);

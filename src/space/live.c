@@ -1,0 +1,105 @@
+/* What a debugger front asks beyond dbgeng's calls: memory of a running target, what lies behind
+ * virtual pages, monitor commands, who is there. */
+#include "space/internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The connection reads its own writes: dirty bytes win over what the target has. */
+static void overlay(struct session *session, uint64_t address, uint8_t *bytes, size_t length)
+{
+    const struct view_line *line = view_find(&session->view, address & TARGET_PAGE_MASK);
+    size_t start = (size_t)(address & ~TARGET_PAGE_MASK), end = start + length, offset, count;
+
+    for (size_t at = start; line && view_next_dirty(line, at, end, &offset, &count);
+         at = offset + count)
+        memcpy(bytes + (offset - start), line->bytes + offset, count);
+}
+
+static enum target_error read_runs(struct session *session, struct target_run *run, size_t count)
+{
+    struct target *target = session->space->target;
+
+    if (!target->ops->read_live)
+        return TARGET_RUNNING;
+    return target->ops->read_live(target, session->client, session->cpu, run, count);
+}
+
+HRESULT session_read_live(struct session *session, uint64_t offset, void *buffer, uint32_t size,
+                          uint32_t *done)
+{
+    struct call call;
+    struct target_run run[16];
+
+    call_begin_read(&call, session, "ReadVirtual", offset, size);
+    task_mutex_lock(&session->mutex);
+    while (call.done < call.size && !call.error) {
+        uint8_t *to = (uint8_t *)buffer + call.done;
+        size_t count = 0, planned = 0;
+        for (; count < sizeof run / sizeof *run && call.done + planned < call.size; count++) {
+            uint64_t address = call.offset + call.done + planned;
+            size_t length = TARGET_PAGE_SIZE - (size_t)(address & ~TARGET_PAGE_MASK);
+            if (length > call.size - call.done - planned)
+                length = call.size - call.done - planned;
+            run[count] =
+                (struct target_run){.address = address, .bytes = to + planned, .length = length};
+            planned += length;
+        }
+        enum target_error error = read_runs(session, run, count);
+        if (error == TARGET_RUNNING || error == TARGET_GONE || error == TARGET_INVALID)
+            call_stop(&call, error, NULL);
+        for (size_t i = 0; i < count && !call.error; i++) {
+            overlay(session, run[i].address, run[i].bytes, run[i].done);
+            call.done += run[i].done;
+            if (run[i].done < run[i].length)
+                call_stop(&call, run[i].error ? run[i].error : TARGET_FAULT, NULL);
+        }
+    }
+    task_mutex_unlock(&session->mutex);
+    return call_finish(&call, done);
+}
+
+HRESULT session_translate(struct session *session, const uint64_t *pages, size_t count,
+                          struct target_translation *found)
+{
+    struct target *target = session->space->target;
+
+    session->message[0] = '\0';
+    enum target_error error =
+        target->ops->translate(target, session->client, session->cpu, pages, count, found);
+    if (error)
+        return session_fail(session, space_hresult(error, SB_ERROR_READ_FAULT), "Translate: %s",
+                            target_error_text(error));
+    return S_OK;
+}
+
+HRESULT session_monitor(struct session *session, const char *command, struct buffer *text)
+{
+    struct target *target = session->space->target;
+
+    session->message[0] = '\0';
+    /* The command may look at what this connection has written, or change what it sees. */
+    if (target->ops->state(target) == TARGET_STATE_HALTED) {
+        HRESULT hr = session_flush(session, NULL);
+        if (FAILED(hr))
+            return hr;
+    }
+    enum target_error error = TARGET_UNSUPPORTED;
+    if (target->ops->monitor)
+        error = target->ops->monitor(target, session->client, session->cpu, command, text);
+    if (error)
+        return session_fail(session, space_hresult(error, E_FAIL), "monitor: %s",
+                            target_error_text(error));
+    return S_OK;
+}
+
+const char *session_name(const struct session *session)
+{
+    return session->name;
+}
+
+struct session *space_next_session(struct space *space, const struct session *session)
+{
+    return session ? session->next : space->sessions;
+}
