@@ -363,8 +363,9 @@ static bool take_request(struct rpc_connection *connection)
     return true;
 }
 
-/* Carry out the request in current. */
-static void serve(struct rpc_connection *connection)
+/* Carry out the request in current. False when it is no request: nothing behind it is to be
+ * believed then. */
+static bool serve(struct rpc_connection *connection)
 {
     struct message message;
     struct buffer reply = {0};
@@ -373,7 +374,7 @@ static void serve(struct rpc_connection *connection)
     if (!message_decode(&message, buffer_bytes(&connection->current), connection->current.length,
                         &fault)) {
         broken(connection, fault == message_no_memory ? E_OUTOFMEMORY : E_INVALIDARG, fault);
-        return;
+        return false;
     }
     switch (message.type) {
     case MESSAGE_REQUEST:
@@ -391,6 +392,7 @@ static void serve(struct rpc_connection *connection)
         break;
     }
     message_free(&message);
+    return message.type != MESSAGE_RESPONSE;
 }
 
 static void serve_all(struct rpc_connection *connection)
@@ -403,9 +405,11 @@ static void serve_all(struct rpc_connection *connection)
         } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST) {
             if (!take_request(connection))
                 break;
-            serve(connection);
+            bool good = serve(connection);
             buffer_clear(&connection->current);
             trim(&connection->current);
+            if (!good)
+                break;
         } else if (connection->count == 0 && input_done(connection)) {
             break;
         } else {
