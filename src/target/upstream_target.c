@@ -184,6 +184,15 @@ static bool recall(struct upstream *upstream, bool *running)
     return owed;
 }
 
+/* What is wrong with the stub, said of which stub: there it may be served to somebody else already.
+ */
+static void name_stub(const struct upstream *upstream, char *message, size_t size)
+{
+    char gdb[ENDPOINT_TEXT_SIZE], reason[512];
+    snprintf(reason, sizeof reason, "%s", message);
+    snprintf(message, size, "%s: %s", endpoint_format(&upstream->config.gdb, gdb), reason);
+}
+
 static enum target_error try_attach(struct upstream *upstream, char *message, size_t size)
 {
     struct rsp_client *rsp = upstream->stub.rsp;
@@ -197,9 +206,12 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
             goto fail;
     }
     error = rsp_client_connect(rsp, &upstream->config.gdb, message, size);
-    if (error == TARGET_OK)
+    if (error == TARGET_OK) {
         error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
                             message, size);
+        if (error != TARGET_OK)
+            name_stub(upstream, message, size);
+    }
     running = running || told;
     if (error != TARGET_OK)
         goto fail;

@@ -159,7 +159,7 @@ def test_ports(pc, run):
     ok(run("write-io", "--size", "4", "0xcf8", "0x80000000"))
     assert "12378086" in ok(run("read-io", "--size", "4", "0xcfc"))
     done = run("write-io", "--size", "2", "0xe9", "1")
-    assert done.returncode == 1 and "MISALIGNED" in done.stdout + done.stderr
+    assert done.returncode == 1 and "MISALIGNMENT" in done.stdout + done.stderr
     assert pc.guest.running()
 
 
@@ -198,7 +198,6 @@ def test_while_it_runs(pc, run):
     ["write-virtual", "0x1000", "xyz"],
     ["write-virtual", "0x1000", "u16:65536"],
     ["write-virtual", "0x1000", "u32:-1"],
-    ["write-virtual", "0x1000", "@/nonexistent"],
     ["write-virtual", "0x10000000000000000", "00"],
     ["write-virtual", "-1", "00"],
     ["read-virtual", "0x1000"],
@@ -250,6 +249,12 @@ def test_disk_full(pc, stopped):
             stdout=full, stderr=subprocess.PIPE, env={**os.environ, **SANITIZER_OPTIONS}, check=False,
         )
     assert done.returncode == 1 and done.stderr
+
+
+def test_input_file_that_is_not_there(pc, stopped):
+    done = stopped("write-virtual", hex(pc.map.a), "@/nonexistent")
+    assert done.returncode == 1 and "/nonexistent" in done.stderr
+    assert pc.guest.physical(pc.map.a_physical, 1) == b"\0"
 
 
 def test_output_file_that_cannot_be(pc, stopped, directory):

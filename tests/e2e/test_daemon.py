@@ -216,7 +216,7 @@ def test_log_as_json(new_daemon, stub):
         rpc.GetExecutionStatus()
     daemon.child.send(signal.SIGTERM)
     assert daemon.child.wait() == 0
-    lines = daemon.log.splitlines()
+    lines = [line for line in daemon.log.splitlines() if not line.startswith("==")]  # a sanitizer's own
     assert lines and all(isinstance(json.loads(line), dict) for line in lines)
 
 

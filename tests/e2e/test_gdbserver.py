@@ -126,10 +126,19 @@ def test_what_it_cannot_do(process, rpc):
         assert call in refused(E_NOTIMPL, getattr(rpc, call), *params)
 
 
+def test_step(process, new_daemon):
+    """From its first instruction: no system call is in the way."""
+    daemon = new_daemon(gdb=process.gdb)
+    with daemon.connect() as rpc:
+        for _ in range(3):
+            rpc.SetExecutionStatus(STEP_INTO)
+            assert rpc.call("WaitForEvent", 30000).hresult == S_OK
+            assert rpc.GetExecutionStatus() == BREAK
+        rpc.SetExecutionStatus(GO)
+        process.child.out.wait_line(r"\* ready")
+
+
 def test_run_control(process, rpc):
-    rpc.SetExecutionStatus(STEP_INTO)
-    assert rpc.call("WaitForEvent", 30000).hresult == S_OK
-    assert rpc.GetExecutionStatus() == BREAK
     rpc.SetExecutionStatus(GO)
     refused(E_UNEXPECTED, rpc.WriteVirtual, BASE, b"no")
     assert process.see(0, 2) == b"\0\0"
