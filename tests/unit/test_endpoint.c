@@ -247,7 +247,7 @@ START_TEST(a_dead_socket_is_replaced_and_a_live_one_is_not)
     struct endpoint endpoint = local("a.sock");
     int listener = listening(&endpoint);
     ck_assert_int_eq(endpoint_listen(&endpoint, error), -1);
-    expect_error("in use");
+    expect_error("in use: somebody listens there already");
     int probe = endpoint_accept(listener); /* how it was found out */
     ck_assert_int_ge(probe, 0);
     close(probe);
@@ -300,7 +300,7 @@ START_TEST(a_full_queue_times_out)
     ck_assert_int_eq(endpoint_connect(&endpoint, 0.05, false, error), -1);
     expect_error("timed out");
     ck_assert_int_eq(endpoint_listen(&endpoint, error), -1); /* busy is alive */
-    expect_error("in use");
+    expect_error("in use: somebody listens there already");
     close(first);
     close(listener);
     endpoint_unlink(&endpoint);
@@ -317,7 +317,7 @@ START_TEST(a_tcp_port_is_picked_and_told)
     check_conversation(listener, &endpoint);
     struct endpoint same = endpoint;
     ck_assert_int_eq(endpoint_listen(&same, error), -1);
-    expect_error("in use");
+    expect_error("in use: somebody listens there already");
     endpoint_unlink(&endpoint); /* nothing to do */
     close(listener);
 }
