@@ -109,6 +109,8 @@ bool listeners_open(struct listeners *listeners, const struct options *options, 
 #endif
     if (!open_front(listeners, FRONT_RPC, &options->listen, activated[FRONT_RPC], error))
         goto fail;
+    if (!open_front(listeners, FRONT_STUB, &options->stub, activated[FRONT_STUB], error))
+        goto fail;
     return true;
 fail:
     listeners_close(listeners);

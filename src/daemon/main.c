@@ -10,6 +10,7 @@
 #include "daemon/options.h"
 #include "rpc/server.h"
 #include "space/session.h"
+#include "stub/server.h"
 #include "target/upstream_target.h"
 
 #include <ev.h>
@@ -37,6 +38,7 @@ struct daemon {
     struct target *target;
     struct space *space;
     struct rpc_server *rpc;
+    struct stub_server *stub;
     struct task_cond stop; /* broadcast when stopping is set */
     bool stopping;
     bool told; /* systemd and standard output know that we are ready */
@@ -113,6 +115,12 @@ static bool start(struct daemon *daemon)
     };
     struct space_config space = {.policy = options->cache, .cache_size = options->cache_size};
     struct rpc_config rpc = {.policy = options->cache, .max_connections = options->max_connections};
+    /* A debugger takes for granted that what it has written is in the target. */
+    struct stub_config stub = {.policy = CACHE_WRITE_THROUGH,
+                               .attach_halt = !options->stub_attach_keep,
+                               .allow_kill = options->allow_kill,
+                               .timeout = options->timeout,
+                               .max_connections = options->max_connections};
     char error[GUEST_ERROR_SIZE];
 
     if (options->guest) {
@@ -133,7 +141,8 @@ static bool start(struct daemon *daemon)
     }
     daemon->space = space_new(daemon->target, &space);
     daemon->rpc = daemon->space ? rpc_server_new(daemon->loop, daemon->space, &rpc) : NULL;
-    if (!daemon->rpc) {
+    daemon->stub = daemon->space ? stub_server_new(daemon->loop, daemon->space, &stub) : NULL;
+    if (!daemon->rpc || !daemon->stub) {
         log_error("daemon", "out of memory");
         return false;
     }
@@ -143,8 +152,10 @@ static bool start(struct daemon *daemon)
     }
     for (size_t i = 0; i < daemon->listeners.count; i++) {
         const struct listener *listener = &daemon->listeners.items[i];
-        if (listener->front == FRONT_RPC &&
-            !rpc_server_listen(daemon->rpc, listener->fd, listener->text)) {
+        bool served = listener->front == FRONT_RPC
+                          ? rpc_server_listen(daemon->rpc, listener->fd, listener->text)
+                          : stub_server_listen(daemon->stub, listener->fd, listener->text);
+        if (!served) {
             log_error("daemon", "%s: out of memory", listener->text);
             return false;
         }
@@ -162,6 +173,8 @@ static void finish(struct daemon *daemon)
     uint64_t lost = 0;
     if (daemon->rpc)
         rpc_server_stop(daemon->rpc);
+    if (daemon->stub)
+        stub_server_stop(daemon->stub);
     if (daemon->space)
         lost = space_flush_all(daemon->space);
     if (lost > 0)
@@ -171,6 +184,7 @@ static void finish(struct daemon *daemon)
     if (daemon->guest)
         guest_end(daemon->guest, GUEST_GRACE);
     rpc_server_free(daemon->rpc);
+    stub_server_free(daemon->stub);
     if (daemon->space)
         space_free(daemon->space);
     upstream_free(daemon->target);

@@ -91,6 +91,19 @@ static bool set_attach(struct options *options, const char *value, char *error)
            refuse(error, "'%s' is neither keep nor halt", value);
 }
 
+static bool set_stub_attach(struct options *options, const char *value, char *error)
+{
+    options->stub_attach_keep = strcmp(value, "keep") == 0;
+    return options->stub_attach_keep || strcmp(value, "halt") == 0 ||
+           refuse(error, "'%s' is neither halt nor keep", value);
+}
+
+static bool set_allow_kill(struct options *options, const char *value, char *error)
+{
+    return parse_bool(&options->allow_kill, value) ||
+           refuse(error, "'%s' is neither true nor false", value);
+}
+
 static bool set_cache(struct options *options, const char *value, char *error)
 {
     return cache_policy_parse(&options->cache, value) ||
@@ -164,6 +177,9 @@ static const struct setting {
     {"listen", "ENDPOINT", set_listen, "serve dbgeng-style calls here; may be repeated"},
     {"stub", "ENDPOINT", set_stub, "serve gdb, IDA and lldb here; may be repeated"},
     {"attach", "keep|halt", set_attach, "what to do to a running target on attach (keep)"},
+    {"stub-attach", "halt|keep", set_stub_attach,
+     "what a GDB client that attaches does to a running target (halt)"},
+    {"allow-kill", NULL, set_allow_kill, "let GDB clients end the target (k, vKill)"},
     {"cache", "POLICY", set_cache, "of a new view: write-back (default), write-through, off"},
     {"cache-size", "BYTES", set_cache_size, "what a view may hold (1024000)"},
     {"timeout", "SECONDS", set_timeout, "silence after which the target counts as lost (10)"},

@@ -23,6 +23,8 @@ struct options {
     struct endpoint_list listen; /* empty: the default */
     struct endpoint_list stub;   /* empty: the default */
     bool attach_halt;
+    bool stub_attach_keep; /* GDB clients leave the target running */
+    bool allow_kill;       /* GDB clients may end the target */
     enum cache_policy cache;
     size_t cache_size; /* bytes */
     double timeout;    /* seconds */

@@ -1,0 +1,258 @@
+#include "stub/client.h"
+
+#include "base/log.h"
+#include "rsp/hex.h"
+#include "stub/dispatch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define ROOM "stub"
+
+/* Characters of text in one O packet. */
+#define CONSOLE_MOST ((size_t)2000)
+
+bool client_open(struct client *client, struct front *front, const char *name,
+                 const struct client_link *link)
+{
+    *client = (struct client){.front = front, .link = *link};
+    snprintf(client->name, sizeof client->name, "%s", name);
+    client->session = session_open(front->space, name, front->config.policy, NULL);
+    if (!client->session)
+        return false;
+    do
+        front->last_number++;
+    while (front->last_number == 0);
+    client->number = front->last_number;
+    DL_APPEND(front->clients, client);
+    return true;
+}
+
+void client_close(struct client *client)
+{
+    client->waiting = false;
+    client->link = (struct client_link){0};
+    front_detach(client->front, client, false);
+    DL_DELETE(client->front->clients, client);
+    session_close(client->session);
+    buffer_free(&client->reply);
+    buffer_free(&client->threads);
+    free(client->thread_ids);
+}
+
+target_client client_id(const struct client *client)
+{
+    return session_client(client->session);
+}
+
+/* Replies */
+
+static void out_of_memory(struct client *client)
+{
+    log_error(ROOM, "%s: out of memory for a reply", client->name);
+    client->ending = true;
+}
+
+static void send_packet(struct client *client, const void *payload, size_t length)
+{
+    if (client->link.send)
+        client->link.send(client->link.context, payload, length);
+}
+
+void reply_text(struct client *client, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof text)
+        length = (int)sizeof text - 1;
+    reply_bytes(client, text, (size_t)length);
+}
+
+void reply_bytes(struct client *client, const void *bytes, size_t length)
+{
+    if (!buffer_append(&client->reply, bytes, length))
+        out_of_memory(client);
+}
+
+void reply_hex(struct client *client, const void *bytes, size_t length)
+{
+    uint8_t *room = buffer_reserve(&client->reply, 2 * length);
+
+    if (!room) {
+        out_of_memory(client);
+        return;
+    }
+    hex_encode((char *)room, bytes, length);
+    buffer_commit(&client->reply, 2 * length);
+}
+
+void reply_ok(struct client *client)
+{
+    buffer_clear(&client->reply);
+    reply_text(client, "OK");
+}
+
+void reply_error(struct client *client, unsigned code, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buffer_clear(&client->reply);
+    log_debug(ROOM, "%s: refused: %s", client->name, text);
+    if (client->features.error_message && code != ERROR_FAULT) {
+        reply_text(client, "E.%s", text);
+        return;
+    }
+    reply_text(client, "E%02x", code);
+    if (client->error_strings) {
+        reply_text(client, ";");
+        reply_hex(client, text, strlen(text));
+    }
+}
+
+void reply_target_error(struct client *client, enum target_error error, const char *message)
+{
+    unsigned code = ERROR_GENERAL;
+
+    switch (error) {
+    case TARGET_FAULT:
+        code = ERROR_FAULT;
+        break;
+    case TARGET_RUNNING:
+        code = ERROR_BUSY;
+        break;
+    case TARGET_INVALID:
+        code = ERROR_INVALID;
+        break;
+    case TARGET_GONE:
+        code = ERROR_GONE;
+        break;
+    default:
+        break;
+    }
+    reply_error(client, code, "%s", message && *message ? message : target_error_text(error));
+}
+
+void client_console(struct client *client, const char *text)
+{
+    struct buffer packet = {0};
+
+    for (size_t left = strlen(text); left > 0;) {
+        size_t part = left < CONSOLE_MOST ? left : CONSOLE_MOST;
+        uint8_t *room = buffer_reserve(&packet, 1 + 2 * part);
+        if (!room)
+            break;
+        room[0] = 'O';
+        hex_encode((char *)room + 1, (const uint8_t *)text, part);
+        send_packet(client, room, 1 + 2 * part);
+        text += part;
+        left -= part;
+        if (left > 0 && client->link.drain)
+            client->link.drain(client->link.context);
+        if (client->gone)
+            break;
+    }
+    buffer_free(&packet);
+}
+
+/* Requests */
+
+static void begin(struct client *client)
+{
+    buffer_clear(&client->reply);
+    client->answered = false;
+}
+
+static void finish(struct client *client)
+{
+    if (!client->answered)
+        send_packet(client, buffer_bytes(&client->reply), client->reply.length);
+    if (client->reply.capacity > FEATURES_PACKET_SIZE / 4)
+        buffer_free(&client->reply);
+}
+
+void client_handle(struct client *client, const void *payload, size_t length)
+{
+    struct request request = {.text = payload, .length = length};
+
+    begin(client);
+    dispatch(client, &request);
+    finish(client);
+}
+
+void client_too_long(struct client *client)
+{
+    begin(client);
+    reply_error(client, ERROR_INVALID, "the packet is longer than the PacketSize of 0x%zx",
+                FEATURES_PACKET_SIZE);
+    finish(client);
+}
+
+void client_interrupt(struct client *client)
+{
+    struct front *front = client->front;
+
+    if (!client->attached || front_state(front) != TARGET_STATE_RUNNING)
+        return; /* it crossed the stop on its way */
+    if (!client->waiting) {
+        client->waiting = true;
+        client->stops_seen = front->stops;
+    }
+    front->interrupted = true;
+    front->target->ops->interrupt(front->target, client_id(client));
+}
+
+bool client_stop_due(const struct client *client)
+{
+    return client->waiting && client->front->stops != client->stops_seen &&
+           !client->front->settling;
+}
+
+/* Who asks for memory or registers, in a way the upstream understands */
+
+int64_t client_thread(struct client *client, const struct thread_id *suffix)
+{
+    if (suffix && suffix->thread > 0)
+        return suffix->thread;
+    if (client->general > 0)
+        return client->general;
+    return front_stop_thread(client->front);
+}
+
+bool client_select_processor(struct client *client)
+{
+    uint32_t processor = front_processor(client->front, client_thread(client, NULL));
+    HRESULT hr = session_set_current_processor(client->session, processor);
+
+    if (SUCCEEDED(hr))
+        return true;
+    reply_error(client, ERROR_GENERAL, "%s", session_message(client->session));
+    return false;
+}
+
+bool client_needs_halt(struct client *client, const char *what)
+{
+    front_wait_settled(client->front);
+    switch (front_state(client->front)) {
+    case TARGET_STATE_HALTED:
+        return true;
+    case TARGET_STATE_RUNNING:
+        reply_error(client, ERROR_BUSY, "%s needs the target halted, and another client runs it",
+                    what);
+        return false;
+    case TARGET_STATE_LOST:
+        break;
+    }
+    reply_error(client, ERROR_GONE, "%s: the target is not there", what);
+    return false;
+}

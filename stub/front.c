@@ -1,0 +1,349 @@
+#include "stub/front.h"
+
+#include "base/log.h"
+#include "stub/client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define ROOM "stub"
+
+enum target_state front_state(const struct front *front)
+{
+    return front->target->ops->state(front->target);
+}
+
+const struct target_info *front_info(const struct front *front)
+{
+    return front->target->ops->info(front->target);
+}
+
+bool front_is_qemu(const struct front *front)
+{
+    return front_info(front)->qemu;
+}
+
+static void wake_all(struct front *front)
+{
+    struct client *client;
+
+    DL_FOREACH(front->clients, client)
+    {
+        if (client->link.wake)
+            client->link.wake(client->link.context);
+    }
+    task_cond_broadcast(&front->changed);
+}
+
+/* Stops */
+
+void front_publish(struct front *front)
+{
+    front->settling = false;
+    front->stops++;
+    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    wake_all(front);
+}
+
+int64_t front_stop_thread(const struct front *front)
+{
+    struct stop stop;
+    return stop_parse(&stop, front->stop) && stop.thread > 0 ? stop.thread : 1;
+}
+
+void front_wait_settled(struct front *front)
+{
+    while (front->settling)
+        task_cond_wait(&front->changed, -1);
+}
+
+/* Is this stop one that nobody who is there has asked for: a breakpoint or watchpoint of a client
+ * that is gone? */
+static bool stop_is_orphans(struct front *front)
+{
+    struct stop stop;
+    uint64_t pc;
+
+    if (front->interrupting || front->interrupted || !stop_parse(&stop, front->stop) ||
+        stop.kind == 'W' || stop.kind == 'X' || stop.signal != 5)
+        return false;
+    if (stop.watch)
+        return !breakpoints_watched(&front->breakpoints, stop.address, 0);
+    if (!front_read_pc(front, session_client(front->session), front_stop_thread(front), &pc))
+        return false;
+    bool somebody = false, orphan = false;
+    struct breakpoint *breakpoint, *next;
+    HASH_ITER(hh, front->breakpoints.all, breakpoint, next)
+    {
+        if (breakpoint->key.type <= 1 && breakpoint->key.address == pc) {
+            somebody = somebody || breakpoint->count > 0;
+            orphan = orphan || breakpoint->count == 0;
+        }
+    }
+    return orphan && !somebody && !front->stepped;
+}
+
+static void remove_orphans(struct front *front)
+{
+    struct buffer reply = {0};
+    const struct breakpoint *orphan;
+
+    task_mutex_lock(&front->points);
+    while ((orphan = breakpoints_orphan(&front->breakpoints)) != NULL) {
+        struct breakpoint_key key = orphan->key;
+        enum target_error error = front_remove(front, session_client(front->session), &key, &reply);
+        if (error == TARGET_GONE || error == TARGET_RUNNING)
+            break; /* gone with the target, or kept for the next halt */
+        if (error != TARGET_OK)
+            log_warning(ROOM, "a breakpoint at 0x%" PRIx64 " of a client that is gone stays: %s",
+                        key.address, target_error_text(error));
+        breakpoints_removed(&front->breakpoints, &key);
+    }
+    task_mutex_unlock(&front->points);
+    buffer_free(&reply);
+}
+
+/* What has to be put in order before anybody hears of a stop. */
+static void settle(struct front *front)
+{
+    char message[256] = "";
+    target_client client = session_client(front->session);
+    uint64_t runs = front->runs;
+
+    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    bool silent = breakpoints_orphan(&front->breakpoints) && stop_is_orphans(front);
+    remove_orphans(front);
+    if (front->step_known && front->step_bits != front->step_default)
+        front_step_bits(front, client, front->step_default);
+    if (front_state(front) != TARGET_STATE_HALTED || front->runs != runs)
+        return; /* the next stop settles it, or it is lost */
+    if (silent && !front->interrupting && !front->interrupted) {
+        log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
+        front->resuming = front->ours_run;
+        enum target_error error = front->target->ops->resume(
+            front->target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+        front->resuming = false;
+        if (error == TARGET_OK) {
+            front->settling = false;
+            task_cond_broadcast(&front->changed);
+            return;
+        }
+        log_warning(ROOM, "the target could not be resumed: %s",
+                    message[0] ? message : target_error_text(error));
+    }
+    front_publish(front);
+}
+
+static void settle_task(void *arg)
+{
+    struct front *front = arg;
+
+    settle(front);
+    front->tasks--;
+    task_cond_broadcast(&front->changed);
+}
+
+static void halted(struct front *front)
+{
+    bool unsettled =
+        breakpoints_orphan(&front->breakpoints) ||
+        (front->step_known && front->step_bits != front->step_default && front->attached > 0);
+
+    front->ours_halt = front->ours_run || front->interrupting || front->interrupted;
+    if (front->stepping_over) {
+        task_cond_broadcast(&front->changed);
+        return;
+    }
+    if (unsettled && front->loop) {
+        front->settling = true;
+        front->tasks++;
+        if (task_spawn(front->loop, "stub-settle", settle_task, front))
+            return;
+        front->tasks--;
+    }
+    front_publish(front);
+}
+
+static void forget_upstream(struct front *front)
+{
+    front->asked = front->layout_tried = front->step_known = false;
+    buffer_free(&front->upstream);
+    layout_free(&front->layout);
+    memset(front->synced, 0, sizeof front->synced);
+}
+
+static void state_changed(void *context, enum target_state state, const char *text)
+{
+    struct front *front = context;
+
+    switch (state) {
+    case TARGET_STATE_RUNNING:
+        front->runs++;
+        front->interrupted = false;
+        front->stepped = front->stepped && front->resuming;
+        if (!front->stepping_over)
+            front->ours_run = front->resuming;
+        break;
+    case TARGET_STATE_HALTED:
+        if (front->lost)
+            front->found_running = false;
+        front->lost = false;
+        halted(front);
+        break;
+    case TARGET_STATE_LOST:
+        log_debug(ROOM, "the target is lost: %s", text);
+        front->lost = true;
+        front->runs++;
+        breakpoints_clear(&front->breakpoints);
+        front_publish(front);
+        forget_upstream(front);
+        break;
+    }
+}
+
+/* The front itself */
+
+bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
+                const struct front_config *config)
+{
+    *front = (struct front){.loop = loop,
+                            .space = space,
+                            .target = space_target(space),
+                            .config = *config,
+                            .layout = {.pc = -1}};
+    struct session_listener listener = {.context = front, .state_changed = state_changed};
+    front->session = session_open(space, "stub", CACHE_OFF, &listener);
+    return front->session != NULL;
+}
+
+void front_end(struct front *front)
+{
+    while (front->tasks > 0)
+        task_cond_wait(&front->changed, -1);
+    if (front->session)
+        session_close(front->session);
+    front->session = NULL;
+    breakpoints_clear(&front->breakpoints);
+    forget_upstream(front);
+}
+
+/* Clients */
+
+/* Halt a target that runs, and wait for it. */
+static bool halt(struct front *front)
+{
+    char text[256] = "";
+
+    if (front_state(front) != TARGET_STATE_RUNNING)
+        return front_state(front) == TARGET_STATE_HALTED;
+    front->interrupting = true;
+    enum target_error error =
+        front->target->ops->interrupt(front->target, session_client(front->session));
+    if (error == TARGET_OK)
+        error = front->target->ops->wait(front->target, session_client(front->session),
+                                         front->config.timeout, NULL, text, sizeof text);
+    front_wait_settled(front);
+    front->interrupting = false;
+    if (error != TARGET_OK)
+        log_warning(ROOM, "the target could not be halted: %s", target_error_text(error));
+    return error == TARGET_OK;
+}
+
+void front_attach(struct front *front, struct client *client)
+{
+    if (client->attached)
+        return;
+    task_mutex_lock(&front->run);
+    if (front->attached++ == 0) {
+        front->found_running = front_state(front) == TARGET_STATE_RUNNING;
+        front->ours_run = front->ours_halt = false;
+    }
+    client->attached = true;
+    if (front->config.attach_halt)
+        halt(front);
+    task_mutex_unlock(&front->run);
+    log_info(ROOM, "%s: %s (%s) has attached, the target %s", client->name,
+             client_kind_text(client->features.kind), client->peer,
+             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
+             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
+                                                         : "is not there");
+}
+
+/* Take out what only this client wanted; what cannot be taken out now becomes an orphan. */
+static void remove_breakpoints(struct front *front, struct client *client)
+{
+    breakpoints_abandon(&front->breakpoints, client->number);
+    if (front_state(front) == TARGET_STATE_HALTED)
+        remove_orphans(front);
+}
+
+/* The last client has left. */
+static void restore(struct front *front, struct client *client, bool resume)
+{
+    char message[256] = "";
+
+    if (resume || (front->found_running && front->ours_halt)) {
+        if (front_state(front) != TARGET_STATE_HALTED)
+            return;
+        enum target_error error =
+            front->target->ops->resume(front->target, session_client(front->session),
+                                       TARGET_RESUME_GO, 0, message, sizeof message);
+        if (error != TARGET_OK)
+            log_warning(ROOM, "%s: the target could not be resumed: %s", client->name,
+                        message[0] ? message : target_error_text(error));
+    } else if (!front->found_running && front->ours_run &&
+               front_state(front) == TARGET_STATE_RUNNING) {
+        halt(front);
+        remove_orphans(front);
+    }
+}
+
+void front_detach(struct front *front, struct client *client, bool resume)
+{
+    if (!client->attached)
+        return;
+    task_mutex_lock(&front->run);
+    front_wait_settled(front);
+    client->attached = false;
+    front->attached--;
+    remove_breakpoints(front, client);
+    if (front->attached == 0)
+        restore(front, client, resume);
+    task_mutex_unlock(&front->run);
+    log_info(ROOM, "%s: has detached, %zu attached, the target %s", client->name, front->attached,
+             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
+             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
+                                                         : "is not there");
+}
+
+/* Breakpoints */
+
+static enum target_error tell(struct front *front, target_client client, char what,
+                              const struct breakpoint_key *key, struct buffer *reply)
+{
+    char payload[80];
+    int length = snprintf(payload, sizeof payload, "%c%x,%" PRIx64 ",%" PRIx64, what,
+                          (unsigned)key->type, key->address, key->kind);
+    enum target_error error = front_ask(front, client, 0, payload, (size_t)length, reply);
+    if (error != TARGET_OK)
+        return error;
+    if (reply->length == 0)
+        return TARGET_UNSUPPORTED;
+    return reply->length == 2 && memcmp(buffer_bytes(reply), "OK", 2) == 0 ? TARGET_OK
+                                                                           : TARGET_FAULT;
+}
+
+enum target_error front_insert(struct front *front, target_client client,
+                               const struct breakpoint_key *key, struct buffer *reply)
+{
+    return tell(front, client, 'Z', key, reply);
+}
+
+enum target_error front_remove(struct front *front, target_client client,
+                               const struct breakpoint_key *key, struct buffer *reply)
+{
+    return tell(front, client, 'z', key, reply);
+}

@@ -1,0 +1,498 @@
+/* Running and stopping: vCont, c, s, C, S, bc, bs, ?, D, k and their kin, and how a stop is told.
+ */
+#include "base/log.h"
+#include "stub/handlers.h"
+#include "stub/threads.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM "stub"
+
+/* Room for a vCont of REQUEST_ACTIONS_MAX actions, ranges included. */
+#define PAYLOAD_SIZE (REQUEST_ACTIONS_MAX * 72)
+
+/* What goes upstream for a client's resume. */
+struct resume {
+    char payload[PAYLOAD_SIZE];
+    size_t length;
+    int64_t selected; /* Hc */
+    bool steps;
+    bool whole; /* everything is to go on, nothing steps */
+};
+
+/* Refuse a resume. The client waits for a stop, so that text for its user can come first. */
+__attribute__((format(printf, 3, 4))) static void refuse(struct client *client, unsigned code,
+                                                         const char *format, ...)
+{
+    char text[256], line[272];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(line, sizeof line, "%s\n", text);
+    client_console(client, line);
+    reply_error(client, code, "%s", text);
+}
+
+static void append(struct resume *resume, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void append(struct resume *resume, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(resume->payload + resume->length,
+                           sizeof resume->payload - resume->length, format, arguments);
+    va_end(arguments);
+    if (length > 0)
+        resume->length += (size_t)length;
+}
+
+/* The thread that an unnamed or "any" resume means. */
+static int64_t resumed_thread(struct client *client)
+{
+    return client->resumed > 0 ? client->resumed : front_stop_thread(client->front);
+}
+
+/* c, s, C, S: in terms of vCont, everything goes on and the selected thread steps; QEMU's own s
+ * does the same. Only with an address it has to be said in the old words. */
+static void build_plain(struct client *client, const struct request_resume *asked,
+                        struct resume *resume)
+{
+    const struct request_action *action = &asked->actions[0];
+    bool step = action->action == 's' || action->action == 'S';
+    int64_t thread = resumed_thread(client);
+
+    resume->selected = thread;
+    resume->steps = step;
+    resume->whole = !step;
+    if (asked->have_address) {
+        append(resume, "%c", action->action);
+        if (action->have_signal)
+            append(resume, "%02x;", action->signal);
+        append(resume, "%" PRIx64, asked->address);
+        return;
+    }
+    append(resume, "vCont;%c", action->action);
+    if (action->have_signal)
+        append(resume, "%02x", action->signal);
+    if (step || action->have_signal)
+        append(resume, ":%" PRIx64 ";c", (uint64_t)thread);
+}
+
+/* False: a thread that is not there; the reply says so. */
+static bool build_vcont(struct client *client, const struct request_resume *asked,
+                        struct resume *resume)
+{
+    append(resume, "vCont");
+    resume->whole = true;
+    for (size_t i = 0; i < asked->count; i++) {
+        const struct request_action *action = &asked->actions[i];
+        int64_t thread = action->have_thread ? action->thread.thread : THREAD_ALL;
+        if (action->action == 't') {
+            refuse(client, ERROR_INVALID, "stopping single threads is not possible here");
+            return false;
+        }
+        append(resume, ";%c", action->action);
+        if (action->have_signal)
+            append(resume, "%02x", action->signal);
+        if (action->action == 'r')
+            append(resume, "%" PRIx64 ",%" PRIx64, action->first, action->last);
+        if (thread == THREAD_ANY)
+            thread = resumed_thread(client);
+        if (action->action != 'c' && action->action != 'C') {
+            resume->steps = true;
+            resume->whole = false;
+        }
+        if (thread == THREAD_ALL)
+            return true; /* it leaves nothing to those behind it */
+        if (!front_has_thread(client->front, client_id(client), thread)) {
+            refuse(client, ERROR_INVALID, "there is no thread %" PRIx64, (uint64_t)thread);
+            return false;
+        }
+        if (resume->steps && resume->selected == 0)
+            resume->selected = thread;
+        append(resume, ":%" PRIx64, (uint64_t)thread);
+    }
+    resume->whole = false; /* some threads only */
+    return true;
+}
+
+/* Wait for a step that nobody asked for. */
+static enum target_error wait_halted(struct client *client)
+{
+    struct front *front = client->front;
+    char text[256];
+
+    return front->target->ops->wait(front->target, client_id(client), front->config.timeout, NULL,
+                                    text, sizeof text);
+}
+
+/* The target stands at a breakpoint that this client has not set: its debugger will not step over
+ * it, and the target would stop there again without having moved. Take it out, step, put it back.
+ * False: the reply is made (stopped: the step ended in a stop of its own, which is told). */
+static bool step_over(struct client *client, bool *stopped)
+{
+    struct front *front = client->front;
+    target_client id = client_id(client);
+    int64_t thread = front_stop_thread(front);
+    struct breakpoint_key taken[4];
+    size_t count = 0;
+    struct buffer reply = {0};
+    uint64_t pc;
+    char message[256] = "", step[40];
+
+    *stopped = false;
+    if (!front_is_qemu(front) || breakpoints_count(&front->breakpoints) == 0 ||
+        !front_read_pc(front, id, thread, &pc) || !breakpoints_at(&front->breakpoints, pc, -1, 0) ||
+        breakpoints_at(&front->breakpoints, pc, -1, client->number))
+        return true;
+    task_mutex_lock(&front->points);
+    struct breakpoint *breakpoint, *next;
+    HASH_ITER(hh, front->breakpoints.all, breakpoint, next)
+    {
+        if (breakpoint->key.address == pc && breakpoint->key.type <= 1 && count < 4)
+            taken[count++] = breakpoint->key;
+    }
+    for (size_t i = 0; i < count; i++)
+        front_remove(front, id, &taken[i], &reply);
+    int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
+    front->stepping_over = true;
+    enum target_error error = front->target->ops->resume_packet(
+        front->target, id, (uint64_t)thread, step, (size_t)length, message, sizeof message);
+    if (error == TARGET_OK)
+        error = wait_halted(client);
+    front->stepping_over = false;
+    for (size_t i = 0; i < count && error == TARGET_OK; i++)
+        error = front_insert(front, id, &taken[i], &reply);
+    task_mutex_unlock(&front->points);
+    buffer_free(&reply);
+    if (error != TARGET_OK) {
+        refuse(client, ERROR_GENERAL, "a breakpoint of another client cannot be stepped over: %s",
+               message[0] ? message : target_error_text(error));
+        return false;
+    }
+    /* Somebody wanted it halted meanwhile, or something else than the step has stopped it. */
+    struct stop stop;
+    char text[STOP_REPLY_SIZE];
+    front->target->ops->stop_reply(front->target, text, sizeof text);
+    *stopped = front->interrupted || !stop_parse(&stop, text) || stop.signal != 5 || stop.watch ||
+               stop.kind == 'W' || stop.kind == 'X';
+    return true;
+}
+
+/* With front->run held and the target halted. True: the client waits for a stop. */
+static bool resume_now(struct client *client, const struct resume *resume)
+{
+    struct front *front = client->front;
+    char message[256] = "";
+    bool stopped = false;
+    uint64_t stops = front->stops;
+
+    if (resume->steps) {
+        unsigned bits = front_step_default(front, client_id(client));
+        enum target_error error = front_step_bits(front, client_id(client),
+                                                  client->step_bits_set ? client->step_bits : bits);
+        if (error != TARGET_OK) {
+            refuse(client, ERROR_GENERAL, "the way of stepping cannot be set: %s",
+                   target_error_text(error));
+            return false;
+        }
+    } else if (!step_over(client, &stopped)) {
+        return false;
+    }
+    client->stops_seen = stops;
+    if (stopped) {
+        front_publish(front);
+        return true;
+    }
+    front->resuming = true;
+    front->stepped = resume->steps;
+    enum target_error error = front->target->ops->resume_packet(
+        front->target, client_id(client), resume->selected > 0 ? (uint64_t)resume->selected : 0,
+        resume->payload, resume->length, message, sizeof message);
+    front->resuming = false;
+    if (error == TARGET_OK)
+        return true;
+    refuse(client, error == TARGET_RUNNING ? ERROR_BUSY : ERROR_GENERAL,
+           "the target could not be resumed: %s", message[0] ? message : target_error_text(error));
+    return false;
+}
+
+static void resume(struct client *client, const struct resume *resume)
+{
+    struct front *front = client->front;
+
+    task_mutex_lock(&front->run);
+    front_wait_settled(front);
+    switch (front_state(front)) {
+    case TARGET_STATE_HALTED:
+        client->waiting = resume_now(client, resume);
+        break;
+    case TARGET_STATE_RUNNING:
+        if (resume->whole) {
+            /* It goes on already: this client too hears of the next stop. */
+            client->waiting = true;
+            client->stops_seen = front->stops;
+        } else {
+            refuse(client, ERROR_BUSY,
+                   "another client runs the target: it cannot be stepped before it stops");
+        }
+        break;
+    case TARGET_STATE_LOST:
+        refuse(client, ERROR_GONE, "the target is not there");
+        break;
+    }
+    client->answered = client->waiting;
+    task_mutex_unlock(&front->run);
+}
+
+void run_do_resume(struct client *client, const struct request *request)
+{
+    struct request_resume *asked = malloc(sizeof *asked);
+    struct resume *wanted = calloc(1, sizeof *wanted);
+
+    if (!asked || !wanted)
+        reply_error(client, ERROR_GENERAL, "out of memory");
+    else if (!request_resume(request, asked))
+        reply_error(client, ERROR_INVALID, "this resume is malformed");
+    else if (!asked->vcont) {
+        build_plain(client, asked, wanted);
+        resume(client, wanted);
+    } else if (build_vcont(client, asked, wanted)) {
+        resume(client, wanted);
+    }
+    free(asked);
+    free(wanted);
+}
+
+void run_do_reverse(struct client *client, const struct request *request)
+{
+    struct stub_offer offer;
+    struct resume wanted = {.selected = resumed_thread(client), .steps = request->text[1] == 's'};
+
+    front_offer(client->front, client_id(client), &offer);
+    /* A QEMU without a recording aborts when it is asked for this. */
+    if (wanted.steps ? !offer.reverse_step : !offer.reverse_continue)
+        return;
+    append(&wanted, "%.2s", request->text);
+    resume(client, &wanted);
+}
+
+void run_do_start(struct client *client, const struct request *request)
+{
+    struct resume wanted = {.selected = 0};
+
+    if (front_is_qemu(client->front) || request->length >= sizeof wanted.payload)
+        return;
+    memcpy(wanted.payload, request->text, request->length);
+    wanted.length = request->length;
+    resume(client, &wanted);
+}
+
+void run_do_offer(struct client *client, const struct request *request)
+{
+    struct buffer reply = {0};
+
+    if (!front_is_qemu(client->front) && front_state(client->front) == TARGET_STATE_HALTED &&
+        front_ask(client->front, client_id(client), 0, request->text, request->length, &reply) ==
+            TARGET_OK)
+        reply_bytes(client, buffer_bytes(&reply), reply.length);
+    else
+        reply_text(client, "vCont;c;C;s;S");
+    buffer_free(&reply);
+}
+
+/* Stops */
+
+/* lldb wants to hear of all threads. */
+static char *thread_list(struct client *client)
+{
+    struct buffer text = {0};
+    int64_t *ids;
+    size_t count;
+    bool good = front_threads(client->front, client_id(client), &ids, &count) == TARGET_OK;
+
+    for (size_t i = 0; i < count && good; i++)
+        good = buffer_printf(&text, "%s%" PRIx64, i ? "," : "", (uint64_t)ids[i]);
+    good = good && count > 0 && buffer_append_byte(&text, 0);
+    free(ids);
+    if (!good)
+        buffer_free(&text);
+    return (char *)text.data;
+}
+
+/* Is the stop at a breakpoint that this client has set? Of others' it must not hear: a debugger
+ * goes on by itself from a breakpoint that is not its own. */
+static void name_breakpoint(struct client *client, const struct stop *stop, struct stop_view *view)
+{
+    struct breakpoints *all = &client->front->breakpoints;
+    uint64_t pc;
+
+    if (!front_is_qemu(client->front) || stop->signal != 5 || stop->watch ||
+        (!client->features.swbreak && !client->features.hwbreak) ||
+        breakpoints_held(all, client->number) == 0 ||
+        front_state(client->front) != TARGET_STATE_HALTED ||
+        !front_read_pc(client->front, client_id(client), stop->thread > 0 ? stop->thread : 1, &pc))
+        return;
+    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->number))
+        view->swbreak = true;
+    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->number))
+        view->hwbreak = true;
+}
+
+/* Append the last stop, as this client needs to hear it, to the reply. */
+static void tell_stop(struct client *client)
+{
+    struct front *front = client->front;
+    struct stop stop;
+    char text[STOP_REPLY_SIZE];
+    char *threads = NULL;
+
+    memcpy(text, front->stop, sizeof text);
+    if (!stop_parse(&stop, text)) {
+        reply_error(client, ERROR_GONE, "the target is not there");
+        return;
+    }
+    struct stop_view view = {
+        .multiprocess = client->features.multiprocess,
+        .process = front_process(front, client_id(client)),
+        .thread = front_stop_thread(front),
+        .hide_watch =
+            stop.watch && !breakpoints_watched(&front->breakpoints, stop.address, client->number),
+        .hide_breaks = !client->features.swbreak,
+    };
+    name_breakpoint(client, &stop, &view);
+    if (client->list_threads && (stop.kind == 'T' || stop.kind == 'S'))
+        view.threads = threads = thread_list(client);
+    if (!stop_write(&client->reply, text, &view))
+        client->ending = true;
+    free(threads);
+    /* From here on it looks at the thread that stopped, as with any stub. */
+    if (stop.kind == 'T' || stop.kind == 'S') {
+        client->general = view.thread;
+        client->resumed = THREAD_ANY;
+    }
+}
+
+void client_report(struct client *client)
+{
+    struct front *front = client->front;
+    struct stop stop;
+
+    client->waiting = false;
+    buffer_clear(&client->reply);
+    if (front->lost &&
+        (!stop_parse(&stop, front->stop) || (stop.kind != 'W' && stop.kind != 'X'))) {
+        client->ending = true; /* as if it had been connected to the target itself */
+        return;
+    }
+    tell_stop(client);
+    if (client->link.send)
+        client->link.send(client->link.context, buffer_bytes(&client->reply), client->reply.length);
+}
+
+void run_do_status(struct client *client, const struct request *request)
+{
+    struct front *front = client->front;
+    (void)request;
+
+    front_wait_settled(front);
+    switch (front_state(front)) {
+    case TARGET_STATE_HALTED:
+        if (front->stops == 0) /* halted since before the first client came */
+            front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+        tell_stop(client);
+        break;
+    case TARGET_STATE_RUNNING:
+        /* There is no way to say "it runs" but to be silent until it stops. */
+        client->waiting = client->answered = true;
+        client->stops_seen = front->stops;
+        break;
+    case TARGET_STATE_LOST:
+        reply_error(client, ERROR_GONE, "the target is not there");
+        break;
+    }
+}
+
+/* Leaving */
+
+void run_do_detach(struct client *client, const struct request *request)
+{
+    if (request->length > 1 && request->text[1] != ';') {
+        reply_error(client, ERROR_INVALID, "a detach is D, or D;PROCESS");
+        return;
+    }
+    front_detach(client->front, client, true);
+    client->detached = true;
+    reply_ok(client);
+}
+
+void run_do_attach(struct client *client, const struct request *request)
+{
+    struct request rest = {request->text + strlen("vAttach"), request->length - strlen("vAttach")};
+    const char *at = rest.text + 1, *end = rest.text + rest.length;
+    struct thread_id id;
+
+    if (rest.length < 2 || rest.text[0] != ';' || !thread_parse(&id, &at, end) || at != end) {
+        reply_error(client, ERROR_INVALID, "an attach is vAttach;PROCESS");
+        return;
+    }
+    if (front_state(client->front) != TARGET_STATE_LOST &&
+        id.thread != front_process(client->front, client_id(client))) {
+        reply_error(client, ERROR_INVALID, "there is no process %" PRIx64, (uint64_t)id.thread);
+        return;
+    }
+    client->detached = false;
+    front_attach(client->front, client);
+    run_do_status(client, request);
+}
+
+/* Does allow_kill say so? Then the target ends, and all of its connections with it. */
+static bool kill_target(struct client *client)
+{
+    struct front *front = client->front;
+    struct buffer text = {0};
+
+    if (!front->config.allow_kill) {
+        log_warning(ROOM, "%s (%s) asked to kill the target: refused (--allow-kill permits it)",
+                    client->name, client->peer);
+        return false;
+    }
+    log_info(ROOM, "%s (%s) kills the target", client->name, client->peer);
+    enum target_error error = TARGET_OK;
+    if (front_is_qemu(front)) {
+        error = front->target->ops->monitor(front->target, client_id(client), 0, "quit", &text);
+    } else {
+        char message[128] = "";
+        error = front->target->ops->resume_packet(front->target, client_id(client), 0, "k", 1,
+                                                  message, sizeof message);
+    }
+    buffer_free(&text);
+    return error == TARGET_OK || error == TARGET_GONE;
+}
+
+void run_do_kill(struct client *client, const struct request *request)
+{
+    (void)request;
+    kill_target(client);
+    /* k has no reply; its sender expects the connection to end. */
+    client->answered = true;
+    client->ending = true;
+}
+
+void run_do_kill_named(struct client *client, const struct request *request)
+{
+    (void)request;
+    if (kill_target(client))
+        reply_ok(client);
+    else
+        reply_error(client, ERROR_REFUSED,
+                    "this target may not be killed from here (spacebridged "
+                    "--allow-kill permits it)");
+}

@@ -1,0 +1,41 @@
+/* Stop replies: what the target said, as each client needs to hear it. Pure text.
+ * Source: the GDB manual, "Stop Reply Packets". */
+#ifndef SB_STUB_STOP_H
+#define SB_STUB_STOP_H
+
+#include "base/buffer.h"
+#include "stub/breakpoints.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest stop reply that is kept. */
+#define STOP_REPLY_SIZE 1024
+
+/* What a stop reply says. */
+struct stop {
+    char kind;       /* T, S, W or X; 0: it is none of these */
+    unsigned signal; /* or exit code */
+    int64_t thread;  /* THREAD_ANY: it names none */
+    bool watch;      /* a watchpoint: address */
+    uint64_t address;
+    bool swbreak, hwbreak; /* it says so itself */
+};
+bool stop_parse(struct stop *stop, const char *reply);
+
+/* One client's way to hear it. */
+struct stop_view {
+    bool multiprocess;
+    int64_t process;
+    int64_t thread;        /* named where the reply names none */
+    bool hide_watch;       /* the watchpoint is somebody else's */
+    bool swbreak, hwbreak; /* say that it is that kind of breakpoint of the client's own */
+    bool hide_breaks;      /* the client does not know the words swbreak and hwbreak */
+    const char *threads;   /* lldb's list of all threads, "1,2"; NULL: not asked for */
+};
+/* Append the reply to out: registers and unknown words as they came, thread ids in the client's
+ * form. False when out of memory or when reply is no stop reply. */
+bool stop_write(struct buffer *out, const char *reply, const struct stop_view *view);
+
+#endif
