@@ -93,6 +93,12 @@ void memory_do_read(struct client *client, const struct request *request)
     free(bytes);
 }
 
+static bool looks_like_error(const uint8_t *bytes, size_t length)
+{
+    return length >= 3 && bytes[0] == 'E' && hex_digit(bytes[1]) >= 0 && hex_digit(bytes[2]) >= 0 &&
+           (length == 3 || bytes[3] == ';');
+}
+
 void memory_do_read_binary(struct client *client, const struct request *request)
 {
     uint8_t *bytes;
@@ -108,7 +114,9 @@ void memory_do_read_binary(struct client *client, const struct request *request)
     } else if (done == 0) {
         reply_ok(client);
     } else {
-        reply_bytes(client, bytes, done);
+        /* Bytes that read as an error reply: one of them does not, and a short reply is asked on
+         * from. */
+        reply_bytes(client, bytes, looks_like_error(bytes, done) ? 1 : done);
     }
     free(bytes);
 }

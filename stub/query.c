@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "stub/handlers.h"
 #include "stub/threads.h"
+#include "stub/threads_xml.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,6 +53,15 @@ static bool make_threads(struct client *client, struct buffer *document)
     char text[THREAD_TEXT_SIZE];
     int64_t process = front_process(client->front, client_id(client));
     bool qemu = front_is_qemu(client->front);
+    struct buffer theirs = {0};
+
+    if (!qemu) { /* a gdbserver knows names and cores */
+        bool done = front_document(client->front, client_id(client), "threads", "", &theirs) &&
+                    threads_xml_rewrite(document, &theirs, client->features.multiprocess, process);
+        buffer_free(&theirs);
+        if (done)
+            return true;
+    }
     enum target_error error = front_threads(client->front, client_id(client), &ids, &count);
     bool good =
         error == TARGET_OK && buffer_printf(document, "<?xml version=\"1.0\"?>\n<threads>\n");

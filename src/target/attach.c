@@ -69,7 +69,10 @@ static size_t packet_size(const char *list)
 static enum target_error ask_features(struct stub *stub, struct buffer *reply, bool *description)
 {
     /* multiprocess is not asked for: thread ids stay plain numbers. */
-    enum target_error error = ask(stub, reply, "qSupported:xmlRegisters=i386,arm,mips");
+    /* swbreak+: a gdbserver then leaves the program counter at the breakpoint, as QEMU does anyway,
+     * and says which stops are breakpoints. */
+    enum target_error error =
+        ask(stub, reply, "qSupported:xmlRegisters=i386,arm,mips;swbreak+;hwbreak+;vContSupported+");
     if (error != TARGET_OK)
         return error;
     const char *list = text_of(reply);
