@@ -108,7 +108,8 @@ static void text_copy(char *to, size_t size, const msgpack_object *from)
 {
     size_t length = from->via.str.size < size ? from->via.str.size : size - 1;
 
-    memcpy(to, from->via.str.ptr, length);
+    if (length > 0) /* an empty one points nowhere */
+        memcpy(to, from->via.str.ptr, length);
     to[length] = '\0';
 }
 
@@ -136,7 +137,8 @@ static void notified(struct link *link, const struct message *message)
         return;
     if (message_text_is(&message->method, WIRE_NOTIFY_ERROR)) {
         link_lost(link, "the daemon closed the connection: %.*s",
-                  text->via.str.size > 900 ? 900 : (int)text->via.str.size, text->via.str.ptr);
+                  text->via.str.size > 900 ? 900 : (int)text->via.str.size,
+                  text->via.str.size > 0 ? text->via.str.ptr : "");
         return;
     }
     if (!link->notifications)

@@ -56,7 +56,8 @@ bool result_text(const msgpack_object *object, char *text, size_t size)
         return false;
     if (size > 0) {
         size_t length = object->via.str.size < size ? object->via.str.size : size - 1;
-        memcpy(text, object->via.str.ptr, length);
+        if (length > 0) /* an empty one points nowhere */
+            memcpy(text, object->via.str.ptr, length);
         text[length] = '\0';
     }
     return true;

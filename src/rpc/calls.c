@@ -401,7 +401,7 @@ static HRESULT do_set_cache_policy(struct running *running)
     enum cache_policy policy;
     char name[32], quoted[64];
 
-    if (text->size < sizeof name) {
+    if (text->size > 0 && text->size < sizeof name) {
         memcpy(name, text->ptr, text->size);
         name[text->size] = '\0';
         if (cache_policy_parse(&policy, name))

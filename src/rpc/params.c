@@ -91,7 +91,7 @@ static bool check_text(const struct check *check, const msgpack_object *object,
 {
     if (object->type != MSGPACK_OBJECT_STR)
         return refuse(check, "must be a str, not %s", message_kind(object));
-    if (memchr(object->via.str.ptr, 0, object->via.str.size))
+    if (object->via.str.size > 0 && memchr(object->via.str.ptr, 0, object->via.str.size))
         return refuse(check, "has a NUL in it");
     *text = object->via.str;
     return true;

@@ -297,6 +297,8 @@ START_TEST(the_view)
     CALL("[iis[s]]", 0, 1, "SetCachePolicy",
          "a policy much longer than any policy there is\x1b[2J");
     fails(E_INVALIDARG, "is no policy");
+    CALL("[iis[s]]", 0, 1, "SetCachePolicy", "");
+    fails(E_INVALIDARG, "is no policy");
     CALL("[iis[s]]", 0, 1, "SetCachePolicy", "OFF");
     fails(E_INVALIDARG, "\"OFF\" is no policy");
 }
@@ -304,6 +306,8 @@ END_TEST
 
 START_TEST(unknown_methods_and_wrong_names)
 {
+    CALL("[iis[]]", 0, 1, "");
+    fails(E_NOTIMPL, "there is no method");
     CALL("[iis[]]", 0, 1, "FormatDisk");
     fails(E_NOTIMPL, "there is no method \"FormatDisk\"");
     CALL("[iis[]]", 0, 1, "readvirtual");
