@@ -131,9 +131,14 @@ def nothing_remains():
 @pytest.fixture(scope="session", autouse=True)
 def session_end():
     yield
+    forget_kernels()
+    forgotten = [child.name for child in processes.alive.values()]
     for child in list(processes.alive.values()):
         child.kill()
-    forget_kernels()
+    left = list(processes.directories)
+    for path in left:
+        processes.remove(path)
+    assert not forgotten and not left, f"nobody ended {forgotten}, nobody removed {left}"
 
 
 @pytest.fixture(scope="module")

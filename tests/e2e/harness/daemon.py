@@ -38,10 +38,10 @@ class Daemon:
     """
 
     def __init__(self, guest=None, gdb=None, qmp=None, command=None, listen=None, options=(), env=None, ready=True):
+        argv = [program("spacebridged")]
         self.stopped = False
         self.directory = processes.directory()
         environment = {"XDG_RUNTIME_DIR": self.directory, **SANITIZER_OPTIONS, **(env or {})}
-        argv = [program("spacebridged")]
         if guest is not None:
             gdb = gdb or guest.gdb
             qmp = guest.qmp if qmp is None else qmp
@@ -58,7 +58,13 @@ class Daemon:
         self.child = Child(argv, self.directory, "spacebridged", environment)
         self.endpoints = {"rpc": [], "stub": []}
         if ready:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.stopped = True
+                self.child.kill()
+                processes.remove(self.directory)
+                raise
 
     def wait_ready(self, limit=LIMIT):
         try:

@@ -114,6 +114,7 @@ class Guest:
     def __init__(self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False):
         self.arch = arch
         self.map = MAPS[arch]
+        image = kernel(arch) if kernel_image else None
         self.directory = processes.directory()
         self.bars = {}
         self.boots = kernel_image and not paused
@@ -131,8 +132,8 @@ class Guest:
             argv += ["-chardev", f"socket,id=debugcon,path={self.directory}/debugcon"]
             argv += ["-device", f"isa-debugcon,iobase={PORT_DEBUGCON:#x},chardev=debugcon"]
             argv += ["-device", f"isa-debug-exit,iobase={PORT_EXIT:#x},iosize=4"]
-        if kernel_image:
-            argv += ["-kernel", kernel(arch)]
+        if image:
+            argv += ["-kernel", image]
         if paused:
             argv += ["-S"]
         self.argv = argv + list(extra)
@@ -141,7 +142,11 @@ class Guest:
             return
         gdb, qmp = self._upstream(tcp)
         self.argv += ["-gdb", gdb, "-qmp", qmp]
-        self.launch()
+        try:
+            self.launch()
+        except BaseException:
+            self.stop()
+            raise
 
     def launch(self):
         """Start QEMU, at first or again after its end."""

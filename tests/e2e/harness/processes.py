@@ -24,6 +24,7 @@ SANITIZER = re.compile(
 )
 
 alive = {}  # pid -> Child, of those not yet ended
+directories = set()  # of those not yet removed
 
 
 class Lines:
@@ -176,10 +177,13 @@ class Child:
 
 def directory():
     """A directory for sockets and logs; short, because a socket's path must be."""
-    return tempfile.mkdtemp(prefix="sb-e2e-")
+    path = tempfile.mkdtemp(prefix="sb-e2e-")
+    directories.add(path)
+    return path
 
 
 def remove(path):
+    directories.discard(path)
     shutil.rmtree(path)
 
 
