@@ -19,6 +19,10 @@ What a test asks for (fixtures):
                factories of the two halves
     directory  an empty directory of its own
 
+What else there is: harness.daemon.cli runs the spacebridge command; harness.stub.Stub is an RSP stub that is no QEMU
+and misbehaves on demand; harness.rpc.connect gives a bare socket for what no client would send;
+guest.accesses() lists the device accesses that QEMU saw; guest.physical() is memory as QEMU has it.
+
 A Bridge has .guest (harness.guest.Guest), .daemon (harness.daemon.Daemon), .map (addresses) and .connect().
 
 After each test nothing may remain that it did not find: processes are looked for, and the daemon's standard error
@@ -83,7 +87,8 @@ def make_clean(shared):
     shared.disconnect()
     guest, where = shared.guest, shared.guest.map
     pages = (where.a, where.b, where.c, where.flip, where.code, where.read_only_physical, *where.per_cpu_physical)
-    commands = ["spin 0", f"map {where.flip:#x} {where.flip_physical:#x} rw"]
+    commands = ["spin 0"]
+    commands += [f"map {where.flip:#x} {where.flip_physical:#x} rw", f"map {where.rom:#x} {where.rom_physical:#x} rw"]
     commands += [f"fill {page:#x} {PAGE} 0" for page in pages]
     for ticket in [guest.post(command) for command in commands]:
         guest.answer(ticket)

@@ -268,8 +268,7 @@ def own(cleanup):
 
 
 def child_of(daemon):
-    with open(f"/proc/{daemon.child.pid}/task/{daemon.child.pid}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
+    return processes.children(daemon.child.pid)
 
 
 def gone(pid):

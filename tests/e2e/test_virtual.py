@@ -194,6 +194,44 @@ def test_natural_widths_when_unaligned(pc, halted, offset, size, expected):
     ]
 
 
+@pytest.mark.parametrize("call", WRITES)
+def test_end_of_a_device(pc, halted, call):
+    """The HPET has 1 KiB of its page; behind it nothing is there."""
+    with pc.guest.accesses() as seen:
+        assert getattr(halted, call)(pc.map.hpet + 0x3F8, bytes(16)) == 8
+    assert [(a.address - pc.map.hpet_physical, a.size) for a in seen] == [(0x3F8, 4), (0x3FC, 4)]
+    refused(WRITE_FAULT, getattr(halted, call), pc.map.hpet + 0x400, b"1234")
+    refused(READ_FAULT, halted.ReadVirtual, pc.map.hpet + 0x400, 4)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("call", WRITES)
+def test_from_memory_into_a_device_and_on(pc, rpc, policy, call):
+    """One write over a RAM page, a device page and a RAM page again: each gets its part, and it is counted."""
+    pc.guest.ask(f"map {pc.map.rom:#x} {pc.guest.bars['testdev']:#x} rw")  # between the pages flip and mailbox
+    rpc.halt()
+    rpc.SetCachePolicy(policy)
+    mailbox = pc.guest.physical(pc.map.mailbox_physical, 8)
+    data = b"RAM!" + bytes(PAGE) + mailbox
+    with pc.guest.accesses(reads=True) as seen:
+        assert getattr(rpc, call)(pc.map.rom - 4, data) == len(data)
+    assert {a.kind for a in seen} == {"write"} and {a.name for a in seen} == {"pci-testdev-mmio"}
+    addresses = [a.address for a in seen]
+    assert addresses == sorted(set(addresses)) and sum(a.size for a in seen) == PAGE
+    rpc.go()
+    assert pc.guest.read(pc.map.flip + PAGE - 4, 4) == b"RAM!"
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_count_of_a_very_large_write(pc, halted, call):
+    """More than is mapped there: the count is what fitted."""
+    data = random.Random(5).randbytes(6 << 20)
+    start = pc.map.bulk + pc.map.bulk_size - (2 << 20)
+    assert getattr(halted, call)(start, data) == 2 << 20
+    halted.go()
+    assert pc.guest.holds(start, data[: 2 << 20])
+
+
 @pytest.mark.parametrize("call", ["ReadVirtual", "ReadVirtualUncached"])
 def test_device_reads_are_exact(pc, halted, call):
     """No byte more than was asked for is read, and none twice: a device might change by it."""

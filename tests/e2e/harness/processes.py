@@ -199,6 +199,15 @@ def until(condition, what, limit=LIMIT):
         select.select([], [], [], 0.01)
 
 
+def children(pid):
+    """The children of a process."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
 def strangers():
     """Processes that came from this run and that nobody knows: {pid: command line}."""
     found = {}
