@@ -159,6 +159,9 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
                 runs_fail(session, run, left, error, result);
                 return;
             }
+            /* What is under way to another page than the line's is no copy of either. */
+            for (size_t i = at; i < pages->count; i++)
+                page_settle(session, &pages->page[i], pages->epoch);
         }
         const struct page *page = &pages->page[at];
         size_t to = at + 1;

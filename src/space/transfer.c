@@ -103,6 +103,21 @@ static bool run_in_memory(struct session *session, const struct page *page,
     return (region.kind == REGION_RAM || region.kind == REGION_ROM) && !region.unreachable;
 }
 
+/* The page moved within memory under a write: it went to the one place or the other. */
+static void run_moved(struct session *session, enum write_kind kind, const struct page *page,
+                      const struct target_run *run)
+{
+    struct view_line *line = view_find(&session->view, page->address);
+
+    transfer_changed(session, kind, page->address, page->physical + (run->address - page->address),
+                     run->length);
+    if (kind == WRITE_UNCACHED)
+        return;
+    session->generation++;
+    if (line)
+        view_drop_clean(&session->view, line, 0, VIEW_LINE_SIZE);
+}
+
 /* A virtual write is answered OK even when it hit a device, and was lost (QEMU below 10.0). Where
  * translations may have moved since they were made (by these very writes, when they hit page
  * tables), look again: what may have missed RAM and ROM was not written. */
@@ -128,8 +143,7 @@ static void verify_pages(struct session *session, enum write_kind kind, const st
                 continue;
         } else if (run_in_memory(session, page, &run[i])) {
             if (page->physical != before->physical)
-                transfer_changed(session, kind, address,
-                                 page->physical + (run[i].address - address), run[i].length);
+                run_moved(session, kind, page, &run[i]);
             continue;
         }
         if (run[i].done) {

@@ -124,8 +124,10 @@ static size_t slot_arrived(struct session *session, const struct page *page, uin
     size_t end = page->first + page->length, first, length;
     size_t low = (size_t)(run->address - page->address), high = low + run->done;
 
-    if (keep)
-        view_keep(session, page, epoch, false, low, run->bytes, run->done);
+    /* Only what was missing: a clean byte stays as old as it is until it is dropped. */
+    for (size_t at = low; keep && view_bits_next(slot->valid, false, at, high, &first, &length);
+         at = first + length)
+        view_keep(session, page, epoch, false, first, slot->bytes + first, length);
     for (size_t at = page->first; view_bits_next(slot->valid, false, at, end, &first, &length);
          at = first + length) {
         if (first < low || first >= high)
@@ -325,6 +327,21 @@ static void view_follow(struct session *session, const struct page *page, uint64
         view_drop_clean(view, line, page->first + done, page->length - done);
 }
 
+static void pages_follow(struct session *session, const struct pages *pages, size_t count,
+                         bool keep, const struct target_run *run)
+{
+    for (size_t i = 0; i < count; i++)
+        view_follow(session, &pages->page[i], pages->epoch, keep, run[i].bytes, run[i].done);
+    /* Two pages of one call may be the same memory: neither line knows then what the other wrote.
+     */
+    for (size_t i = 0; i < count && count > 1; i++) {
+        const struct page *page = &pages->page[i];
+        uint64_t first = page->physical + page->first;
+        view_drop_physical(&session->view, first, first + (page->length - 1),
+                           view_find(&session->view, page->address));
+    }
+}
+
 /* Write one page that is not plain memory. What it leaves unwritten without stopping the call is to
  * be looked at again: the view was flushed first. */
 static void write_page_alone(struct call *call, const struct pages *pages, size_t index,
@@ -381,8 +398,8 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
         uint64_t generation = session->generation;
         transfer_write_pages(session, kind, pages, 0, count, run, count);
         bool keep = session->generation == generation;
-        for (size_t i = 0; i < count && kind == WRITE_VIEW; i++)
-            view_follow(session, &page[i], pages->epoch, keep, run[i].bytes, run[i].done);
+        if (kind == WRITE_VIEW)
+            pages_follow(session, pages, count, keep, run);
         for (size_t i = 0; i < count && !call->error; i++) {
             call->done += run[i].done;
             if (run[i].done < run[i].length)

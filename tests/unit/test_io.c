@@ -1,0 +1,197 @@
+#include "space_fixture.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct machine machine;
+static struct fake_target *const fake = &machine.fake;
+
+static void set_up(void)
+{
+    machine_start(&machine, CACHE_WRITE_BACK, 0);
+}
+
+static void tear_down(void)
+{
+    machine_stop(&machine);
+}
+
+START_TEST(test_each_size_is_one_access)
+{
+    static const uint8_t bytes[4] = {0x11, 0x22, 0x33, 0x44};
+    uint8_t back[4];
+
+    for (uint32_t size = 1; size <= 4; size *= 2) {
+        uint32_t done = 0;
+        fake_clear_log(fake);
+        memset(fake->ports, 0, 0x200);
+        assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0xe8, bytes, size, &done),
+                  S_OK);
+        ck_assert_uint_eq(done, size);
+        ck_assert_uint_eq(fake->log_count, 1);
+        ck_assert_uint_eq(fake_nth(fake, FAKE_PORT_OUT, 0)->length, size);
+        /* least significant first */
+        ck_assert_mem_eq(fake->ports + 0xe8, bytes, size);
+        ck_assert_uint_eq(fake->ports[0xe8 + size], 0);
+        memset(back, 0, sizeof(back));
+        assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0xe8, back, size, &done),
+                  S_OK);
+        ck_assert_uint_eq(done, size);
+        ck_assert_mem_eq(back, bytes, size);
+        ck_assert_uint_eq(fake->log_count, 2);
+    }
+}
+END_TEST
+
+static void refuse(HRESULT expected, int32_t interface_type, uint32_t bus, uint32_t address_space,
+                   uint64_t port, uint32_t size)
+{
+    uint8_t bytes[64] = {0};
+    uint32_t done = 9;
+
+    assert_hr(
+        session_write_io(machine.a, interface_type, bus, address_space, port, bytes, size, &done),
+        expected);
+    ck_assert_uint_eq(done, 0);
+    assert_says(machine.a, "WriteIo at port 0x");
+    assert_hr(
+        session_read_io(machine.a, interface_type, bus, address_space, port, bytes, size, &done),
+        expected);
+    assert_says(machine.a, "ReadIo at port 0x");
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_IN) + fake_count(fake, FAKE_PORT_OUT), 0);
+}
+
+START_TEST(test_all_the_refusals)
+{
+    assert_hr(session_write_virtual(machine.a, BASE, "dirt", 4, NULL), S_OK);
+    for (int pass = 0; pass < 2; pass++) {
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 0, 0x70, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 2, 0x70, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x70, 0);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x70, 3);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x70, 8);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x70, UINT32_MAX);
+        refuse(SB_STATUS_DATATYPE_MISALIGNMENT, SB_INTERFACE_ISA, 0, 1, 0x71, 2);
+        refuse(SB_STATUS_DATATYPE_MISALIGNMENT, SB_INTERFACE_ISA, 0, 1, 0x72, 4);
+        refuse(SB_STATUS_DATATYPE_MISALIGNMENT, SB_INTERFACE_ISA, 0, 1, 0xffff, 2);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x10000, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, 0x10000, 4);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, UINT64_MAX, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 0, 1, UINT64_MAX - 3, 4);
+        refuse(E_INVALIDARG, SB_INTERFACE_ISA, 1, 1, 0x70, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_UNDEFINED, 0, 1, 0x70, 1);
+        refuse(E_INVALIDARG, SB_INTERFACE_MAXIMUM, 0, 1, 0x70, 1);
+        refuse(E_INVALIDARG, INT32_MIN, 0, 1, 0x70, 1);
+        /* parameters come before what the target cannot do */
+        fake->info.ports = false;
+    }
+    refuse(E_NOTIMPL, SB_INTERFACE_ISA, 0, 1, 0x70, 1);
+    refuse(E_NOTIMPL, SB_INTERFACE_PCI_BUS, 3, 1, 0x70, 1);
+    ck_assert_uint_eq(dirty_bytes(machine.a), 4); /* a refused call flushes nothing */
+    ck_assert_uint_eq(fake_count(fake, FAKE_BUS), 0);
+}
+END_TEST
+
+START_TEST(test_interfaces_that_reach_the_port_space)
+{
+    static const bool reaches[SB_INTERFACE_MAXIMUM] = {
+        [SB_INTERFACE_INTERNAL] = true,    [SB_INTERFACE_ISA] = true,
+        [SB_INTERFACE_EISA] = true,        [SB_INTERFACE_PCI_BUS] = true,
+        [SB_INTERFACE_PNP_ISA_BUS] = true, [SB_INTERFACE_PNP_BUS] = true,
+        [SB_INTERFACE_ACPI_BUS] = true,
+    };
+    uint8_t byte = 0;
+
+    for (int32_t i = 0; i < SB_INTERFACE_MAXIMUM; i++) {
+        if (!reaches[i])
+            refuse(E_INVALIDARG, i, 0, 1, 0x80, 1);
+    }
+    for (int32_t i = 0; i < SB_INTERFACE_MAXIMUM; i++) {
+        if (reaches[i])
+            assert_hr(session_read_io(machine.a, i, 0, 1, 0x80, &byte, 1, NULL), S_OK);
+    }
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_VME_BUS, 0, 1, 0x80, &byte, 1, NULL),
+              E_INVALIDARG);
+    assert_says(machine.a, "VMEBus");
+}
+END_TEST
+
+START_TEST(test_a_pci_bus_must_exist)
+{
+    uint8_t byte = 0;
+
+    refuse(E_INVALIDARG, SB_INTERFACE_PCI_BUS, 1, 1, 0xcf8, 4);
+    assert_says(machine.a, "no PCI bus 1");
+    fake->pci_buses = 2;
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_PCI_BUS, 1, 1, 0x80, &byte, 1, NULL), S_OK);
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_PCI_BUS, 1, 1, 0x80, &byte, 1, NULL), S_OK);
+}
+END_TEST
+
+START_TEST(test_the_last_port)
+{
+    uint8_t bytes[4] = {1, 2, 3, 4};
+
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0xffff, bytes, 1, NULL), S_OK);
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0xfffc, bytes, 4, NULL), S_OK);
+    ck_assert_mem_eq(fake->ports + 0xfffc, bytes, 4);
+}
+END_TEST
+
+START_TEST(test_what_the_monitor_prints_is_the_message)
+{
+    uint8_t byte = 1;
+    uint32_t done = 9;
+
+    fake->port_complaint = "'o' has failed: bad luck";
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, &done), E_FAIL);
+    assert_says(machine.a, "bad luck");
+    ck_assert_uint_eq(done, 0);
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_OUT), 1); /* not tried again */
+    fake->fail_after = 0;
+    fake->fail_error = TARGET_FAILED;
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, &done), E_FAIL);
+    assert_says(machine.a, "the monitor printed: no");
+    fake->fail_after = 0;
+    fake->fail_error = TARGET_RUNNING;
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, &done),
+              E_UNEXPECTED);
+}
+END_TEST
+
+START_TEST(test_running_and_lost)
+{
+    uint8_t byte = 5;
+
+    fake_resume_by_others(fake);
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, NULL), S_OK);
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, NULL), S_OK);
+    ck_assert_uint_eq(byte, 5);
+    fake_lose(fake);
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x80, &byte, 1, NULL),
+              E_UNEXPECTED);
+    assert_hr(session_read_io(machine.a, SB_INTERFACE_ISA, 0, 9, 0x80, &byte, 1, NULL),
+              E_INVALIDARG);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("io");
+    TCase *tests = tcase_create("io");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, test_each_size_is_one_access);
+    tcase_add_test(tests, test_all_the_refusals);
+    tcase_add_test(tests, test_interfaces_that_reach_the_port_space);
+    tcase_add_test(tests, test_a_pci_bus_must_exist);
+    tcase_add_test(tests, test_the_last_port);
+    tcase_add_test(tests, test_what_the_monitor_prints_is_the_message);
+    tcase_add_test(tests, test_running_and_lost);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
