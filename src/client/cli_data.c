@@ -18,23 +18,14 @@ static bool wrong(char *error, const char *word, const char *why)
 /* Digits in pairs; blanks may stand between pairs, as in "90 90c3". */
 static bool hex_check(const char *word, char *error)
 {
-    const char *at = word;
-
-    while (*at != '\0') {
-        if (*at == ' ') {
-            at++;
-            continue;
-        }
-        if (!isxdigit((unsigned char)at[0]))
-            return wrong(
-                error, word,
-                "not hexadecimal digits (there are also text:... u16:N u32:N u64:N @FILE)");
-        if (!isxdigit((unsigned char)at[1]))
-            return wrong(error, word, "hexadecimal digits must come in pairs");
-        at += 2;
-    }
     if (word[0] == '\0')
         return wrong(error, word, "is empty");
+    if (strspn(word, "0123456789abcdefABCDEF ") != strlen(word))
+        return wrong(error, word,
+                     "not hexadecimal digits (there are also text:... u16:N u32:N u64:N @FILE)");
+    for (const char *at = word; *at != '\0'; at += *at == ' ' ? 1 : 2)
+        if (*at != ' ' && !isxdigit((unsigned char)at[1]))
+            return wrong(error, word, "hexadecimal digits must come in pairs");
     return true;
 }
 

@@ -1,3 +1,6 @@
+#ifdef HAVE_CONFIG_H
+#include <config.h> /* pipe2 */
+#endif
 #include "served_machine.h"
 
 #include "base/endpoint.h"
