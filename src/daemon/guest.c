@@ -236,13 +236,17 @@ bool guest_running(const struct guest *guest)
 
 /* QEMU listens on both before it opens its monitor to anybody, so a socket that is there is enough:
  * what connects early waits in its backlog. */
-bool guest_wait_ready(struct guest *guest, double seconds, char *error)
+bool guest_wait_ready(struct guest *guest, double seconds, const bool *called_off, char *error)
 {
     ev_tstamp deadline = ev_time() + seconds;
     while (guest->running) {
         struct stat unused;
         if (stat(guest->gdb.path, &unused) == 0 && stat(guest->qmp.path, &unused) == 0)
             return true;
+        if (*called_off) {
+            snprintf(error, GUEST_ERROR_SIZE, "called off");
+            return false;
+        }
         if (ev_time() > deadline) {
             snprintf(error, GUEST_ERROR_SIZE, "the guest opened no sockets within %g s", seconds);
             return false;

@@ -24,8 +24,9 @@ struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, guest_en
 const struct endpoint *guest_gdb(const struct guest *guest);
 const struct endpoint *guest_qmp(const struct guest *guest);
 bool guest_running(const struct guest *guest);
-/* In a task: wait until both sockets are there. False when it ended or seconds were over. */
-bool guest_wait_ready(struct guest *guest, double seconds, char *error);
+/* In a task: wait until both sockets are there. False when it ended, seconds were over or
+ * *called_off was set. */
+bool guest_wait_ready(struct guest *guest, double seconds, const bool *called_off, char *error);
 /* End it (SIGTERM, after grace seconds SIGKILL), wait for it, remove the sockets. In a task. */
 void guest_end(struct guest *guest, double grace);
 /* Remove what is left and free; kills what still runs. */

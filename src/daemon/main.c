@@ -41,7 +41,8 @@ struct daemon {
     struct stub_server *stub;
     struct task_cond stop; /* broadcast when stopping is set */
     bool stopping;
-    bool told; /* systemd and standard output know that we are ready */
+    bool signalled; /* stopping because we were asked to */
+    bool told;      /* systemd and standard output know that we are ready */
     int exit_code;
     ev_signal sigint, sigterm;
 };
@@ -50,6 +51,8 @@ static void stop(struct daemon *daemon)
 {
     daemon->stopping = true;
     task_cond_broadcast(&daemon->stop);
+    if (daemon->target)
+        upstream_call_off(daemon->target);
 }
 
 static void signal_came(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -65,6 +68,7 @@ static void signal_came(struct ev_loop *loop, ev_signal *watcher, int events)
     }
     log_info("daemon", "signal %d (%s): flushing and leaving", watcher->signum,
              strsignal(watcher->signum));
+    daemon->signalled = true;
     stop(daemon);
 }
 
@@ -100,7 +104,13 @@ static void announce(struct daemon *daemon)
     daemon->told = true;
 }
 
-/* Everything up to ready. False: the exit code is set, the reason logged. */
+/* Say why there was no start. One that was called off has not failed. */
+static void not_started(const struct daemon *daemon, const char *room, const char *reason)
+{
+    log_line(daemon->signalled ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, room, "%s", reason);
+}
+
+/* Everything up to ready. False: the reason is logged. */
 static bool start(struct daemon *daemon)
 {
     struct options *options = &daemon->options;
@@ -126,8 +136,9 @@ static bool start(struct daemon *daemon)
     if (options->guest) {
         daemon->guest = guest_start(daemon->loop, options->guest, options->attach_halt, guest_ended,
                                     daemon, error);
-        if (!daemon->guest || !guest_wait_ready(daemon->guest, options->timeout, error)) {
-            log_error("guest", "%s", error);
+        if (!daemon->guest ||
+            !guest_wait_ready(daemon->guest, options->timeout, &daemon->stopping, error)) {
+            not_started(daemon, "guest", error);
             return false;
         }
         upstream.gdb = *guest_gdb(daemon->guest);
@@ -147,7 +158,7 @@ static bool start(struct daemon *daemon)
         return false;
     }
     if (upstream_attach(daemon->target, error, sizeof error) != TARGET_OK) {
-        log_error("target", "%s", error);
+        not_started(daemon, "target", error);
         return false;
     }
     for (size_t i = 0; i < daemon->listeners.count; i++) {
@@ -196,13 +207,14 @@ static void run(void *context)
 {
     struct daemon *daemon = context;
 
-    if (!start(daemon))
-        daemon->exit_code = EXIT_FAILED;
-    else if (!daemon->stopping)
+    if (!start(daemon)) {
+        daemon->exit_code = daemon->signalled ? EXIT_DONE : EXIT_FAILED;
+        daemon->stopping = true;
+    } else if (!daemon->stopping) {
         announce(daemon);
-    while (daemon->exit_code == EXIT_DONE && !daemon->stopping)
+    }
+    while (!daemon->stopping)
         task_cond_wait(&daemon->stop, -1);
-    daemon->stopping = true;
     finish(daemon);
     ev_break(daemon->loop, EVBREAK_ALL);
 }

@@ -4,6 +4,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "target/dial.h"
 #include "target/text.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -39,8 +39,8 @@ struct qmp {
     int fd; /* -1: closed */
     bool greeted;
     bool ready;                /* capabilities are negotiated */
-    uint64_t closings;         /* how often a close was asked for */
     struct task_mutex opening; /* held by the task that connects */
+    struct dial dial;
     struct ev_io reader, writer;
     struct ev_timer silence; /* runs while anybody waits */
     struct buffer in, out;
@@ -406,37 +406,11 @@ enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct 
     return error;
 }
 
-/* A connected descriptor, or -1 with message set. Nothing of qmp but its settings is touched. */
-static int open_endpoint(struct qmp *qmp, char *message, size_t size)
-{
-    char error[ENDPOINT_ERROR_SIZE], text[ENDPOINT_TEXT_SIZE];
-    uint64_t closings = qmp->closings;
-    int reason = 0;
-    socklen_t length = sizeof reason;
-    int fd = endpoint_connect_start(&qmp->endpoint, error);
-
-    endpoint_format(&qmp->endpoint, text);
-    if (fd < 0) {
-        fail(TARGET_GONE, message, size, "%s", error);
-        return -1;
-    }
-    if (!task_wait_fd(fd, EV_WRITE, qmp->timeout))
-        fail(TARGET_GONE, message, size, "%s: no connection within %g s", text, qmp->timeout);
-    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length) < 0 || reason)
-        fail(TARGET_GONE, message, size, "%s: %s", text, strerror(reason ? reason : errno));
-    else if (qmp->freed || qmp->closings != closings)
-        fail(TARGET_GONE, message, size, "%s: called off", text);
-    else
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* What qmp_connect does, once it is alone. */
 static enum target_error open_session(struct qmp *qmp, char *message, size_t size)
 {
     char reason[512];
-    int fd = open_endpoint(qmp, message, size);
+    int fd = dial_endpoint(&qmp->dial, &qmp->endpoint, qmp->timeout, message, size);
     if (fd < 0)
         return TARGET_GONE;
     qmp->fd = fd;
@@ -482,7 +456,7 @@ bool qmp_connected(const struct qmp *qmp)
 
 void qmp_disconnect(struct qmp *qmp, const char *reason)
 {
-    qmp->closings++;
+    dial_call_off(&qmp->dial);
     qmp_close(qmp, "%s", reason);
 }
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -138,6 +137,7 @@ static void end(struct rsp_client *client)
 
 void rsp_client_close(struct rsp_client *client)
 {
+    dial_call_off(&client->dial);
     if (client->fd < 0)
         return;
     client->failing = client->closing = true;
@@ -179,9 +179,10 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     if (!client->in_flight && !(client->running && client->interrupt_sent))
         return;
     if (client->in_flight)
-        rsp_client_fail(client, "timed out: no answer to '%.*s' within %g seconds",
+        rsp_client_fail(client, "timed out: no answer to '%.*s' within %g seconds%s",
                         client->in_flight->length < 40 ? (int)client->in_flight->length : 40,
-                        (const char *)client->in_flight->payload, client->timeout);
+                        (const char *)client->in_flight->payload, client->timeout,
+                        client->heard ? "" : "; is another client connected to it?");
     else
         rsp_client_fail(client, "timed out: not halted %g seconds after the interrupt",
                         client->timeout);
@@ -277,7 +278,7 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
     client->fd = fd;
     client->reason[0] = 0;
     client->exit[0] = 0;
-    client->intruded = false;
+    client->intruded = client->heard = false;
     packet_reader_init(&client->reader, RSP_REPLY_MAX);
     client->acks = true;
     client->spaces = false;
@@ -296,30 +297,17 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
                                      char *message, size_t size)
 {
-    char error[ENDPOINT_ERROR_SIZE];
-    int fd = endpoint_connect_start(endpoint, error);
-    if (fd < 0) {
-        snprintf(message, size, "%s", error);
+    client->heard = false;
+    int fd = dial_endpoint(&client->dial, endpoint, client->timeout, message, size);
+    if (fd < 0)
         return TARGET_GONE;
-    }
-    char text[ENDPOINT_TEXT_SIZE];
-    if (task_wait_fd(fd, EV_WRITE, client->timeout) == 0) {
-        snprintf(message, size, "%s: no connection within %g seconds",
-                 endpoint_format(endpoint, text), client->timeout);
-        close(fd);
-        return TARGET_GONE;
-    }
-    int problem = 0;
-    socklen_t length = sizeof problem;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &length) != 0)
-        problem = errno;
-    if (problem != 0) {
-        snprintf(message, size, "%s: %s", endpoint_format(endpoint, text), strerror(problem));
-        close(fd);
-        return TARGET_GONE;
-    }
     rsp_client_adopt(client, fd);
     return TARGET_OK;
+}
+
+bool rsp_client_heard(const struct rsp_client *client)
+{
+    return client->heard;
 }
 
 bool rsp_client_connected(const struct rsp_client *client)

@@ -96,13 +96,16 @@ enum target_error rsp_client_connect(struct rsp_client *client, const struct end
 /* As rsp_client_connect with a socket that is connected; takes it over. */
 void rsp_client_adopt(struct rsp_client *client, int fd);
 bool rsp_client_connected(const struct rsp_client *client);
+/* Has anything come since the last connect was tried? QEMU's stub serves one client and lets the
+ * next wait without a word. */
+bool rsp_client_heard(const struct rsp_client *client);
 /* Why the last connection ended; "" if it did not. */
 const char *rsp_client_reason(const struct rsp_client *client);
 /* The W or X packet by which the target told its end; "" if that is not why the connection ended.
  */
 const char *rsp_client_exit(const struct rsp_client *client);
-/* Close quietly: requests fail with TARGET_GONE from the loop's next turn, the listener hears
- * nothing. */
+/* Close quietly, or call off a connect that is under way: requests fail with TARGET_GONE from the
+ * loop's next turn, the listener hears nothing. */
 void rsp_client_close(struct rsp_client *client);
 /* End the connection because of something in a reply that only its caller understands. */
 void rsp_client_fail(struct rsp_client *client, const char *format, ...)

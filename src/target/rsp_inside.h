@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "rsp/packet.h"
+#include "target/dial.h"
 #include "target/rsp_client.h"
 
 #define ROOM "target"
@@ -49,6 +50,7 @@ struct rsp_client {
     struct ev_loop *loop;
     struct rsp_listener listener;
     double timeout;
+    struct dial dial;
     int fd;
     ev_io reading, writing;
     ev_timer silence; /* active while an answer is owed to us */
@@ -62,6 +64,7 @@ struct rsp_client {
     bool failing; /* reason is set, the connection ends at the next turn */
     bool closing; /* as failing, quietly */
     bool intruded;
+    bool heard; /* anything, since the connect */
 
     bool acks, spaces;
     unsigned depth;

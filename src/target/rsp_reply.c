@@ -308,6 +308,7 @@ void rsp_receive(struct rsp_client *client)
                                     : "the stub closed the connection");
         return;
     }
+    client->heard = true;
     const uint8_t *bytes = buffer_bytes(&client->in);
     size_t left = client->in.length;
     while (left > 0 && !client->failing) {

@@ -163,8 +163,12 @@ static enum target_error ask_running(struct upstream *upstream, bool *running, c
     json_t *result = NULL;
     enum target_error error =
         qmp_execute(upstream->qmp, "query-status", NULL, &result, message, size);
-    if (error == TARGET_OK)
-        *running = json_is_true(json_object_get(result, "running"));
+    json_t *answer = json_object_get(result, "running");
+    *running = json_is_true(answer);
+    if (error == TARGET_OK && !json_is_boolean(answer)) {
+        snprintf(message, size, "the answer to query-status does not say whether the guest runs");
+        error = TARGET_FAILED;
+    }
     json_decref(result);
     return error;
 }
@@ -184,13 +188,15 @@ static bool recall(struct upstream *upstream, bool *running)
     return owed;
 }
 
-/* What is wrong with the stub, said of which stub: there it may be served to somebody else already.
- */
-static void name_stub(const struct upstream *upstream, char *message, size_t size)
+/* What is wrong, said of which of the two ends: there it may be served to somebody else already. */
+static void name_end(const struct endpoint *endpoint, char *message, size_t size)
 {
-    char gdb[ENDPOINT_TEXT_SIZE], reason[512];
+    char text[ENDPOINT_TEXT_SIZE], reason[512];
+    endpoint_format(endpoint, text);
+    if (strncmp(message, text, strlen(text)) == 0)
+        return;
     snprintf(reason, sizeof reason, "%s", message);
-    snprintf(message, size, "%s: %s", endpoint_format(&upstream->config.gdb, gdb), reason);
+    snprintf(message, size, "%s: %s", text, reason);
 }
 
 static enum target_error try_attach(struct upstream *upstream, char *message, size_t size)
@@ -202,19 +208,25 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
         error = qmp_connect(upstream->qmp, message, size);
         if (error == TARGET_OK)
             error = ask_running(upstream, &running, message, size);
-        if (error != TARGET_OK)
+        if (error != TARGET_OK) {
+            name_end(&upstream->config.qmp, message, size);
             goto fail;
+        }
+    }
+    if (upstream->closing) { /* since the last answer came */
+        error = TARGET_GONE;
+        snprintf(message, size, "called off");
+        goto fail;
     }
     error = rsp_client_connect(rsp, &upstream->config.gdb, message, size);
-    if (error == TARGET_OK) {
+    if (error == TARGET_OK)
         error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
                             message, size);
-        if (error != TARGET_OK)
-            name_stub(upstream, message, size);
-    }
     running = running || told;
-    if (error != TARGET_OK)
+    if (error != TARGET_OK) {
+        name_end(&upstream->config.gdb, message, size);
         goto fail;
+    }
     bool owed = recall(upstream, &running);
     upstream->found_running = running || owed;
     translate_all_changed(upstream->translate);
@@ -235,9 +247,10 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
 fail:
     rsp_client_close(rsp);
     if (upstream->qmp) {
-        /* The connect has stopped it. */
+        /* The connect has stopped it, unless the stub said nothing: it is another's then, who
+         * may have halted the guest meanwhile. */
         char ignored[64];
-        if (running && qmp_connected(upstream->qmp))
+        if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
             qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
         qmp_disconnect(upstream->qmp, "the attach failed");
     }
@@ -255,6 +268,8 @@ static void reattach_task(void *arg)
         char message[512];
         if (try_attach(upstream, message, sizeof message) == TARGET_OK)
             break;
+        if (upstream->closing)
+            break;
         if (told)
             log_debug(ROOM, "cannot attach again: %s", message);
         else
@@ -269,6 +284,19 @@ enum target_error upstream_attach(struct target *target, char *message, size_t s
 {
     struct upstream *upstream = upstream_of(target);
     return try_attach(upstream, message, size);
+}
+
+void upstream_call_off(struct target *target)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->closing = true;
+    task_cond_broadcast(&upstream->wakeup);
+    if (upstream->attached)
+        return;
+    /* Once the stub is connected the monitor is needed still: the guest may have to run again. */
+    if (upstream->qmp && !rsp_client_connected(upstream->stub.rsp))
+        qmp_disconnect(upstream->qmp, "called off");
+    rsp_client_close(upstream->stub.rsp);
 }
 
 /* Detach */

@@ -23,6 +23,9 @@ struct upstream_config {
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config);
 /* The first attach, in a task. On failure message (size bytes) says why, and nothing goes on. */
 enum target_error upstream_attach(struct target *target, char *message, size_t size);
+/* Have an attach that is under way, the first or one after a loss, fail soon; no other follows.
+ * Before upstream_detach; never suspends. */
+void upstream_call_off(struct target *target);
 /* Leave for good, in a task: the target goes back to the run state that it was found in. */
 void upstream_detach(struct target *target);
 /* Nobody may be inside one of the target's functions. NULL is all right. */
