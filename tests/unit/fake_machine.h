@@ -1,0 +1,70 @@
+/* A machine of 64 KiB behind a GDB stub and a QMP monitor that speak as QEMU's do, as far as the
+ * upstream target asks: two processors with a page table each, RAM, ROM, a device, a hole. With
+ * qemu off it is a plain process. For tests; runs as tasks on the same loop. */
+#ifndef SB_TESTS_FAKE_MACHINE_H
+#define SB_TESTS_FAKE_MACHINE_H
+
+#include "base/endpoint.h"
+#include "base/task.h"
+#include "fake_stub.h"
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MACHINE_SIZE      0x10000u
+#define MACHINE_ROM       0xd000u /* one page */
+#define MACHINE_DEVICE    0xe000u /* one page; above it is a hole */
+#define MACHINE_HOLE      0xf000u
+#define MACHINE_PAGES     16u
+#define MACHINE_UNMAPPED  0xff
+#define MACHINE_CPUS      2u
+#define MACHINE_LOG_MOST  4096u
+#define MACHINE_NOTE_SIZE 64u
+
+struct fake_machine {
+    struct ev_loop *loop;
+    char directory[64];
+    struct endpoint gdb, qmp;
+    int gdb_listener, qmp_listener;
+    struct fake_stub stub;
+    int qmp_fd;
+    bool closing;
+
+    /* what it is; set before it is attached to */
+    bool qemu, binary, long_mode, acks;
+    bool silent_stops; /* QEMU from 8.1: a stop is told only to whoever asked for it */
+    size_t read_most;  /* the longest reply to m, in bytes; 0: as asked */
+    const char *architecture;
+
+    /* how it stands */
+    uint8_t memory[MACHINE_SIZE];
+    uint8_t pages[MACHINE_CPUS][MACHINE_PAGES]; /* virtual page -> physical page */
+    bool running, physical, asked_to_run, listed;
+    unsigned cpu, monitor_cpu;
+    uint8_t port[256];
+    const char *port_error; /* what `o` prints */
+
+    /* what happened */
+    char log[MACHINE_LOG_MOST][MACHINE_NOTE_SIZE]; /* packets, cut */
+    unsigned logged, connects, bad;                /* bad: a byte other than 0x03 while it ran */
+
+    /* misfortune */
+    const char *die_at;             /* close when a packet begins with this */
+    const char *mute_at;            /* never answer one that does */
+    const char *answer_at, *answer; /* a reply in place of the right one */
+};
+
+/* Start listening; fills in gdb and qmp. */
+void fake_machine_start(struct fake_machine *machine, struct ev_loop *loop);
+/* Serve one connection after the other until fake_machine_stop. */
+void fake_machine_serve(struct fake_machine *machine);
+void fake_machine_stop(struct fake_machine *machine);
+/* By another's hand: the events go to QMP. */
+void fake_machine_run(struct fake_machine *machine, bool run);
+/* The machine halts by itself, as at a breakpoint. */
+void fake_machine_halt(struct fake_machine *machine, const char *reply);
+/* How many packets that begin so were heard. */
+unsigned fake_machine_count(const struct fake_machine *machine, const char *start);
+
+#endif

@@ -1,0 +1,931 @@
+/* The real target's functions on a machine that is not one: a stub and a monitor of our own. */
+#include "target/upstream_target.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "fake_machine.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define CLIENT 7
+
+static struct stage {
+    struct ev_loop *loop;
+    struct upstream_config config;
+    task_fn *script;
+    bool finished;
+    /* what the listener was told */
+    unsigned changes, memory, lost, flushes;
+    enum target_state state;
+    char text[256];
+    unsigned dirty; /* how often before_resume will say that it wrote */
+    bool call_off;
+} stage;
+
+static struct fake_machine machine;
+static struct target *target;
+static const struct target_ops *ops;
+
+static bool on_before_resume(void *context, target_client client, bool *wrote, char *message,
+                             size_t size)
+{
+    (void)context;
+    ck_assert_uint_eq(client, CLIENT);
+    stage.flushes++;
+    *wrote = stage.dirty > 0;
+    stage.dirty -= stage.dirty > 0;
+    if (stage.call_off)
+        snprintf(message, size, "cannot be written");
+    return !stage.call_off;
+}
+
+static void on_state(void *context, enum target_state state, const char *text)
+{
+    (void)context;
+    stage.changes++;
+    stage.state = state;
+    snprintf(stage.text, sizeof stage.text, "%s", text);
+}
+
+static void on_memory(void *context)
+{
+    (void)context;
+    stage.memory++;
+}
+
+static void on_lost(void *context, const char *reason)
+{
+    (void)context;
+    stage.lost++;
+    ck_assert_int_ne(ops->state(target), TARGET_STATE_LOST); /* told before the state changes */
+    snprintf(stage.text, sizeof stage.text, "%s", reason);
+}
+
+static void run_script(void *arg)
+{
+    (void)arg;
+    stage.script(NULL);
+    upstream_detach(target);
+    fake_machine_stop(&machine);
+    stage.finished = true;
+}
+
+static void play(task_fn *script, void (*prepare)(void))
+{
+    memset(&stage, 0, sizeof stage);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    stage.loop = ev_loop_new(EVFLAG_AUTO);
+    fake_machine_start(&machine, stage.loop);
+    stage.config = (struct upstream_config){
+        .gdb = machine.gdb, .have_qmp = true, .qmp = machine.qmp, .timeout = 5};
+    if (prepare)
+        prepare();
+    target = upstream_new(stage.loop, &stage.config);
+    ck_assert_ptr_nonnull(target);
+    ops = target->ops;
+    struct target_listener listener = {.before_resume = on_before_resume,
+                                       .state_changed = on_state,
+                                       .memory_changed = on_memory,
+                                       .lost = on_lost};
+    ops->set_listener(target, &listener);
+    stage.script = script;
+    fake_machine_serve(&machine);
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "script", run_script, NULL));
+    ev_run(stage.loop, 0); /* ends when nothing is left to wait for */
+    ck_assert(stage.finished);
+    ck_assert_uint_eq(task_count(), 0);
+    ck_assert_uint_eq(machine.bad, 0); /* not a byte while it ran */
+    upstream_free(target);
+    ev_loop_destroy(stage.loop);
+}
+
+#define SCRIPT(name, prepare)                                                                      \
+    static void script_##name(void *arg);                                                          \
+    START_TEST(name)                                                                               \
+    {                                                                                              \
+        play(script_##name, prepare);                                                              \
+    }                                                                                              \
+    END_TEST                                                                                       \
+    static void script_##name(void *arg __attribute__((unused)))
+
+static void attach(void)
+{
+    char message[256] = "";
+    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+}
+
+static void until(enum target_state state)
+{
+    while (ops->state(target) != state)
+        task_sleep(0.001);
+}
+
+static struct target_run one(uint64_t address, void *bytes, size_t length)
+{
+    return (struct target_run){
+        .address = address, .bytes = bytes, .length = length, .error = TARGET_CANCELLED};
+}
+
+static enum target_error translate(unsigned cpu, uint64_t page, struct target_translation *out)
+{
+    return ops->translate(target, CLIENT, cpu, &page, 1, out);
+}
+
+/* Attach and detach */
+
+static void plain(void)
+{
+    machine.qemu = false;
+    stage.config.have_qmp = false;
+}
+
+static void no_qmp(void)
+{
+    stage.config.have_qmp = false;
+}
+
+SCRIPT(attach_finds_out_what_it_is, NULL)
+{
+    attach();
+    const struct target_info *info = ops->info(target);
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_str_eq(info->architecture, "i386:x86-64");
+    ck_assert_uint_eq(info->processors, 2);
+    ck_assert_uint_eq(info->pointer_size, 8);
+    ck_assert(info->physical && info->ports && info->qemu && !info->big_endian);
+    ck_assert_ptr_nonnull(strstr(info->upstream, "QEMU 7.2.22 (gdb unix:"));
+    /* What a former client may have left is cleared. */
+    ck_assert_uint_eq(fake_machine_count(&machine, "?"), 1);
+    ck_assert_uint_ge(fake_machine_count(&machine, "Qqemu.PhyMemMode:0"), 1);
+    ck_assert_uint_eq(fake_machine_count(&machine, "Qqemu.sstep=7"), 1);
+    upstream_detach(target);
+    ck_assert(!machine.running);
+    ck_assert_uint_eq(fake_machine_count(&machine, "D"), 0);
+    ck_assert_uint_eq(fake_machine_count(&machine, "k"), 0);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;"), 0);
+}
+
+static void big_endian(void)
+{
+    machine.architecture = "powerpc:common";
+}
+
+SCRIPT(attach_to_a_machine_without_ports, big_endian)
+{
+    unsigned size;
+    uint32_t value;
+    char message[64];
+    attach();
+    ck_assert(ops->info(target)->big_endian && !ops->info(target)->ports);
+    ck_assert_int_eq(ops->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
+    ck_assert_uint_eq(size, 4);
+    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+                     TARGET_UNSUPPORTED);
+}
+
+static void found_running(void)
+{
+    machine.running = true;
+}
+
+SCRIPT(a_running_guest_goes_on_running, found_running)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert(machine.running);
+    upstream_detach(target);
+    ck_assert(machine.running);
+}
+
+static void found_running_no_qmp(void)
+{
+    machine.running = true;
+    no_qmp();
+}
+
+SCRIPT(a_running_guest_gives_itself_away_without_qmp, found_running_no_qmp)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ops->interrupt(target, CLIENT);
+    until(TARGET_STATE_HALTED);
+    upstream_detach(target);
+    task_sleep(0.05); /* the stub has read what was sent before the close */
+    ck_assert(machine.running);
+}
+
+static void found_running_halt(void)
+{
+    machine.running = true;
+    stage.config.attach_halt = true;
+}
+
+SCRIPT(attach_halt_halts_and_detach_resumes, found_running_halt)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert(!machine.running);
+    upstream_detach(target);
+    ck_assert(machine.running);
+}
+
+SCRIPT(a_guest_found_halted_is_left_halted, NULL)
+{
+    char message[64];
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert(machine.running);
+    upstream_detach(target);
+    ck_assert(!machine.running);
+}
+
+static void unreachable(void)
+{
+    snprintf(stage.config.gdb.path, sizeof stage.config.gdb.path, "%s/nobody", machine.directory);
+    no_qmp();
+}
+
+SCRIPT(an_unreachable_stub_is_named, unreachable)
+{
+    char message[256];
+    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_GONE);
+    ck_assert_ptr_nonnull(strstr(message, "nobody"));
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_LOST);
+    struct target_translation translation;
+    ck_assert_int_eq(translate(0, 0, &translation), TARGET_GONE);
+}
+
+static void mute(void)
+{
+    machine.mute_at = "vCont?";
+    machine.running = true;
+    stage.config.timeout = 0.1;
+}
+
+SCRIPT(a_stub_that_falls_silent_while_attaching, mute)
+{
+    char message[256];
+    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_GONE);
+    ck_assert_ptr_nonnull(strstr(message, "timed out"));
+    ck_assert_uint_eq(stage.lost, 0); /* it never was there */
+    ck_assert(machine.running);       /* our connect had halted it */
+}
+
+static void no_status(void)
+{
+    machine.answer_at = "?";
+    machine.answer = "W00";
+}
+
+SCRIPT(a_process_that_has_ended, no_status)
+{
+    char message[256];
+    ck_assert_int_ne(upstream_attach(target, message, sizeof message), TARGET_OK);
+    ck_assert_ptr_nonnull(strstr(message, "W00"));
+}
+
+/* Memory */
+
+SCRIPT(virtual_transfers_in_many_packets, NULL)
+{
+    uint8_t out[8192], in[8192];
+    attach();
+    for (size_t i = 0; i < sizeof out; i++)
+        out[i] = (uint8_t)(i * 7 + (i >> 8));
+    struct target_run writes[] = {one(0x1000, out, 4096), one(0x2ff0, out + 4096, 16),
+                                  one(0x3000, out + 4112, 4080)};
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, writes, 3), TARGET_OK);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_eq(writes[i].done, writes[i].length);
+        ck_assert_int_eq(writes[i].error, TARGET_OK);
+    }
+    ck_assert_mem_eq(machine.memory + 0x1000, out, 4096);
+    ck_assert_mem_eq(machine.memory + 0x2ff0, out + 4096, 4096);
+    struct target_run reads[] = {one(0x1000, in, 4096), one(0x2ff0, in + 4096, 16),
+                                 one(0x3000, in + 4112, 4080)};
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, reads, 3), TARGET_OK);
+    ck_assert_mem_eq(in, out, sizeof in);
+}
+
+SCRIPT(a_hole_between_two_pages, NULL)
+{
+    uint8_t bytes[3 * 4096];
+    memset(bytes, 0x5a, sizeof bytes);
+    attach();
+    machine.pages[0][2] = MACHINE_UNMAPPED;
+    struct target_run runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
+                                one(0x3000, bytes, 4096)};
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
+    ck_assert_uint_eq(runs[0].done, 4096);
+    ck_assert_uint_eq(runs[1].done, 0);
+    ck_assert_int_eq(runs[1].error, TARGET_FAULT);
+    ck_assert_uint_eq(runs[2].done, 4096); /* runs are independent */
+    ck_assert_int_eq(runs[2].error, TARGET_OK);
+}
+
+SCRIPT(each_processor_has_its_own_pages, NULL)
+{
+    uint8_t byte = 1;
+    struct target_translation translation;
+    attach();
+    machine.pages[0][4] = 5;
+    machine.pages[1][4] = 6;
+    struct target_run run = one(0x4010, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 1, &run, 1), TARGET_OK);
+    ck_assert_uint_eq(machine.memory[0x6010], 1);
+    byte = 2;
+    run = one(0x4010, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_uint_eq(machine.memory[0x5010], 2);
+    ck_assert_int_eq(translate(1, 0x4000, &translation), TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x6000);
+    ck_assert_int_eq(translate(0, 0x4000, &translation), TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x5000);
+    ck_assert_int_eq(translate(2, 0x4000, &translation), TARGET_INVALID);
+    run = one(0x4010, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 2, &run, 1), TARGET_INVALID);
+    ck_assert_uint_eq(run.done, 0);
+}
+
+SCRIPT(physical_and_virtual_do_not_mix, NULL)
+{
+    uint8_t byte = 0x11;
+    attach();
+    machine.pages[0][1] = 9;
+    struct target_run run = one(0x1000, &byte, 1);
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    byte = 0x22;
+    run = one(0x1000, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_uint_eq(machine.memory[0x1000], 0x11);
+    ck_assert_uint_eq(machine.memory[0x9000], 0x22);
+    run = one(0x1000, &byte, 1);
+    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_uint_eq(byte, 0x11);
+    upstream_detach(target);
+    ck_assert(!machine.physical);
+}
+
+SCRIPT(natural_accesses_one_by_one, NULL)
+{
+    uint8_t bytes[16] = {1, 2, 3, 4, 5, 6, 7, 8};
+    attach();
+    unsigned before = fake_machine_count(&machine, "Me");
+    struct target_run runs[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
+                                one(0xe006, bytes + 6, 1)};
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
+                     TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, "Me") - before, 3);
+    ck_assert_uint_eq(fake_machine_count(&machine, "Me000,4:01020304"), 1);
+    /* What comes after a failure is not sent. */
+    machine.answer_at = "Me004";
+    machine.answer = "E14";
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
+                     TARGET_FAULT);
+    ck_assert_uint_eq(runs[0].done, 4);
+    ck_assert_int_eq(runs[1].error, TARGET_FAULT);
+    ck_assert_int_eq(runs[2].error, TARGET_CANCELLED);
+    ck_assert_uint_eq(fake_machine_count(&machine, "Me006"), 1);
+}
+
+static void short_reads(void)
+{
+    machine.read_most = 100;
+}
+
+SCRIPT(a_stub_that_answers_less_than_was_asked, short_reads)
+{
+    uint8_t in[2 * 4096];
+    attach();
+    for (size_t i = 0; i < sizeof in; i++)
+        machine.memory[0x1000 + i] = (uint8_t)(i * 13 + (i >> 8));
+    machine.pages[0][3] = MACHINE_UNMAPPED;
+    struct target_run runs[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
+                                one(0x3000, in, 8)};
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
+    ck_assert_uint_eq(runs[0].done, 4096);
+    ck_assert_uint_eq(runs[1].done, 4096);
+    ck_assert_mem_eq(in, machine.memory + 0x1000, sizeof in);
+    ck_assert_uint_eq(runs[2].done, 0);
+}
+
+static void wrong_reads(void)
+{
+    machine.answer_at = "m5000";
+    machine.answer = "0011223344";
+}
+
+SCRIPT(a_stub_that_answers_more_than_was_asked, wrong_reads)
+{
+    uint8_t in[4];
+    attach();
+    struct target_run run = one(0x5000, in, 4);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_uint_eq(run.done, 0);
+    until(TARGET_STATE_LOST);
+    ck_assert_uint_eq(stage.lost, 1);
+}
+
+static void odd_writes(void)
+{
+    machine.answer_at = "M5000";
+    machine.answer = "OK!";
+}
+
+SCRIPT(a_stub_that_answers_a_write_with_nonsense, odd_writes)
+{
+    uint8_t byte = 1;
+    attach();
+    struct target_run run = one(0x5000, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_uint_eq(run.done, 0);
+    until(TARGET_STATE_LOST);
+}
+
+static void dies(void)
+{
+    machine.die_at = "M2000";
+    stage.config.pipeline = 1;
+}
+
+SCRIPT(death_in_the_middle_of_a_write, dies)
+{
+    uint8_t bytes[8192];
+    memset(bytes, 0x33, sizeof bytes);
+    attach();
+    struct target_run runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 2), TARGET_GONE);
+    ck_assert_uint_eq(runs[0].done, 4096);
+    ck_assert_uint_eq(runs[1].done, 0);
+    until(TARGET_STATE_LOST);
+    ck_assert_uint_eq(stage.lost, 1);
+    ck_assert_int_eq(stage.state, TARGET_STATE_LOST);
+}
+
+static void binary(void)
+{
+    plain();
+    machine.binary = true;
+}
+
+SCRIPT(a_plain_stub_with_binary_writes, binary)
+{
+    uint8_t bytes[4096], in[4096];
+    struct target_translation translation;
+    struct target_region region;
+    bool present;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)("$#}*a\0z\xff"[i % 8]);
+    attach();
+    ck_assert(!ops->info(target)->physical && !ops->info(target)->ports);
+    struct target_run run = one(0x1000, bytes, sizeof bytes);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_mem_eq(machine.memory + 0x1000, bytes, sizeof bytes);
+    ck_assert_uint_eq(fake_machine_count(&machine, "M"), 0);
+    run = one(0x1000, in, sizeof in);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_mem_eq(in, bytes, sizeof in);
+    run = one(0x1000, in, 1);
+    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_UNSUPPORTED);
+    ck_assert_int_eq(ops->classify(target, CLIENT, 0, &region), TARGET_UNSUPPORTED);
+    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 0, &present), TARGET_UNSUPPORTED);
+    /* A page is there when it can be read; its own physical address. */
+    machine.pages[0][7] = MACHINE_UNMAPPED;
+    ck_assert_int_eq(translate(0, 0x6000, &translation), TARGET_OK);
+    ck_assert_int_eq(translation.error, TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x6000);
+    ck_assert_int_eq(translation.region.kind, REGION_RAM);
+    ck_assert_int_eq(translate(0, 0x7000, &translation), TARGET_OK);
+    ck_assert_int_eq(translation.error, TARGET_FAULT);
+    ck_assert_uint_eq(fake_machine_count(&machine, "H"), 0); /* threads share their memory */
+}
+
+/* Translation */
+
+#define GVA2GPA "qRcmd,677661"
+
+SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
+{
+    struct target_translation out[3];
+    const uint64_t pages[] = {0x1000, 0xd000, 0xf000};
+    char message[64];
+    uint8_t byte = 0;
+    attach();
+    machine.pages[0][1] = 0xe;
+    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
+    ck_assert_int_eq(out[0].region.kind, REGION_DEVICE);
+    ck_assert_uint_eq(out[0].physical, 0xe000);
+    ck_assert_int_eq(out[1].region.kind, REGION_ROM);
+    ck_assert_int_eq(out[2].region.kind, REGION_NONE);
+    unsigned asked = fake_machine_count(&machine, GVA2GPA);
+    ck_assert_uint_eq(asked, 3);
+    uint64_t epoch = ops->translation_epoch(target);
+    struct target_run run = one(0x1000, &byte, 1);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, GVA2GPA), asked);
+    ck_assert_uint_eq(ops->translation_epoch(target), epoch);
+    /* Any write may have hit a page table. */
+    machine.pages[0][1] = 3;
+    run = one(0x2000, &byte, 1);
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 1, out), TARGET_OK);
+    ck_assert_uint_eq(out[0].physical, 0x3000);
+    epoch = ops->translation_epoch(target);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    epoch = ops->translation_epoch(target);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 1, message, sizeof message), TARGET_OK);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    epoch = ops->translation_epoch(target);
+    struct buffer reply = {0};
+    ck_assert_int_eq(ops->packet(target, CLIENT, 0, "P1d=00", 6, &reply), TARGET_OK);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    buffer_free(&reply);
+}
+
+static void narrow(void)
+{
+    machine.long_mode = false;
+}
+
+SCRIPT(a_32_bit_processor_has_32_bit_addresses, narrow)
+{
+    struct target_translation translation;
+    uint8_t byte = 0x77;
+    attach();
+    ck_assert_uint_eq(ops->info(target)->pointer_size, 4);
+    ck_assert_int_eq(translate(0, 0x100001000, &translation), TARGET_OK);
+    ck_assert_int_eq(translation.error, TARGET_FAULT);
+    struct target_run run = one(0x100001000, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_FAULT);
+    ck_assert_uint_eq(machine.memory[0x1000], 0);
+    /* dbgeng's way to write 0xfffff000. */
+    ck_assert_int_eq(translate(0, 0xfffffffffffff000, &translation), TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, "qRcmd,6776613267706120307866666666663030"
+                                                   "30"),
+                      1); /* gva2gpa 0xfffff000 */
+}
+
+SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
+{
+    struct target_translation translation;
+    char message[64];
+    uint8_t byte;
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    machine.pages[1][1] = 5;
+    ck_assert_int_eq(translate(1, 0x1000, &translation), TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x5000);
+    machine.pages[1][1] = 6;
+    ck_assert_int_eq(translate(1, 0x1000, &translation), TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x6000);
+    uint64_t epoch = ops->translation_epoch(target);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    /* Memory needs the stub. */
+    struct target_run run = one(0x1000, &byte, 1);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+    ck_assert_int_eq(run.error, TARGET_RUNNING);
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_RUNNING);
+}
+
+SCRIPT(without_qmp_nothing_works_while_it_runs, no_qmp)
+{
+    struct target_translation translation;
+    char message[64];
+    uint32_t value;
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(translate(0, 0x1000, &translation), TARGET_RUNNING);
+    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+                     TARGET_RUNNING);
+}
+
+/* Ports */
+
+SCRIPT(ports_by_one_command_each, NULL)
+{
+    uint32_t value = 0;
+    char message[64];
+    attach();
+    unsigned before = machine.logged;
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 0x5a, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_uint_eq(value, 0x5a);
+    ck_assert_uint_eq(machine.logged - before, 2);
+    machine.port_error = "'o' has failed: nonsense";
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
+                     TARGET_FAILED);
+    ck_assert_str_eq(message, "'o' has failed: nonsense");
+    machine.port_error = NULL;
+    /* Through QMP while it runs. */
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x71, 1, 3, message, sizeof message), TARGET_OK);
+    ck_assert_uint_eq(machine.port[0x71], 3);
+}
+
+/* Run control */
+
+SCRIPT(views_are_flushed_until_nothing_is_dirty, NULL)
+{
+    char message[64];
+    attach();
+    stage.dirty = 3;
+    unsigned memory = stage.memory;
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 1, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_uint_eq(stage.flushes, 4);
+    ck_assert_uint_gt(stage.memory, memory);
+    ck_assert_uint_eq(fake_machine_count(&machine, "Hc2"), 1);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:2"), 1);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    stage.call_off = true;
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_FAILED);
+    ck_assert_str_eq(message, "cannot be written");
+    ck_assert(!machine.running);
+    stage.call_off = false;
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 2, message, sizeof message),
+                     TARGET_INVALID);
+}
+
+SCRIPT(an_interrupt_at_once_after_a_resume, NULL)
+{
+    char message[128];
+    attach();
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK); /* halted already */
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_RUNNING);
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ck_assert_ptr_nonnull(strstr(message, "interrupt on processor 0"));
+    char reply[64];
+    ops->stop_reply(target, reply, sizeof reply);
+    ck_assert_str_eq(reply, "T02thread:01;");
+}
+
+static bool cancel;
+
+static void cancel_soon(void *arg)
+{
+    (void)arg;
+    cancel = true;
+    ops->wait_cancel(target);
+}
+
+SCRIPT(waiting_ends_when_it_is_called_off, NULL)
+{
+    char message[64];
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 0.01, NULL, message, sizeof message),
+                     TARGET_RUNNING);
+    cancel = false;
+    task_spawn(stage.loop, "cancel", cancel_soon, NULL);
+    ck_assert_int_eq(ops->wait(target, CLIENT, -1, &cancel, message, sizeof message),
+                     TARGET_CANCELLED);
+}
+
+SCRIPT(others_halt_and_resume_it, NULL)
+{
+    char message[64];
+    uint8_t byte;
+    struct target_run run = one(0x1000, &byte, 1);
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    fake_machine_run(&machine, false);
+    until(TARGET_STATE_HALTED);
+    unsigned memory = stage.memory;
+    fake_machine_run(&machine, true);
+    until(TARGET_STATE_RUNNING);
+    ck_assert_uint_gt(stage.memory, memory);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    until(TARGET_STATE_HALTED);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_uint_eq(stage.lost, 0);
+}
+
+static void silent(void)
+{
+    machine.silent_stops = true;
+}
+
+SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
+{
+    uint8_t byte;
+    char reply[64];
+    struct target_run run = one(0x1000, &byte, 1);
+    attach();
+    fake_machine_run(&machine, true);
+    until(TARGET_STATE_RUNNING);
+    fake_machine_run(&machine, false);
+    until(TARGET_STATE_HALTED);
+    ops->stop_reply(target, reply, sizeof reply);
+    ck_assert_str_eq(reply, "T02thread:01;");
+    fake_machine_run(&machine, true);
+    until(TARGET_STATE_RUNNING);
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    until(TARGET_STATE_HALTED);
+    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+}
+
+SCRIPT(many_steps_and_late_events, NULL)
+{
+    char message[64];
+    uint8_t byte;
+    attach();
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(
+            ops->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message), TARGET_OK);
+        ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+        struct target_run run = one(0x1000, &byte, 1);
+        ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    }
+    ck_assert_uint_eq(stage.lost, 0);
+}
+
+/* Loss */
+
+static void reattaching(void)
+{
+    stage.config.reattach = true;
+    machine.die_at = "M2000";
+    machine.running = true;
+    stage.config.attach_halt = true;
+}
+
+SCRIPT(a_lost_target_is_found_again, reattaching)
+{
+    uint8_t byte = 1;
+    char text[64];
+    attach();
+    struct target_run run = one(0x2000, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, text, sizeof text), TARGET_GONE);
+    ck_assert_uint_eq(stage.lost, 1);
+    until(TARGET_STATE_HALTED);
+    ck_assert_uint_eq(machine.connects, 2);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    /* It was running when it was found first, and we had halted it. */
+    upstream_detach(target);
+    ck_assert(machine.running);
+}
+
+SCRIPT(the_end_of_the_monitor_is_the_end, NULL)
+{
+    attach();
+    shutdown(machine.qmp_fd, SHUT_RDWR);
+    until(TARGET_STATE_LOST);
+    ck_assert_uint_eq(stage.lost, 1);
+    ck_assert_ptr_nonnull(strstr(stage.text, "QMP"));
+}
+
+/* Packets and monitor */
+
+SCRIPT(packets_that_must_not_pass, NULL)
+{
+    static const char *const refused[] = {
+        "D",        "D;1",        "k",
+        "vKill;1",  "c",          "s",
+        "C05",      "S05",        "vCont;c",
+        "bc",       "bs",         "R",
+        "r",        "G00",        "?",
+        "Hg1",      "!",          "Qqemu.PhyMemMode:1",
+        "qRcmd,78", "qSupported", "vAttach;1",
+        "vRun;",    "i",          "I",
+        "t",        "A",          "QStartNoAckMode",
+    };
+    struct buffer reply = {0};
+    char message[64];
+    attach();
+    unsigned before = machine.logged;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        ck_assert_msg(ops->packet(target, CLIENT, 0, refused[i], strlen(refused[i]), &reply) ==
+                          TARGET_INVALID,
+                      "%s", refused[i]);
+    ck_assert_int_eq(ops->packet(target, CLIENT, 0, "", 0, &reply), TARGET_INVALID);
+    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
+                     TARGET_INVALID);
+    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "D", 1, message, sizeof message),
+                     TARGET_INVALID);
+    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
+                     TARGET_INVALID);
+    ck_assert_uint_eq(machine.logged, before);
+    ck_assert_int_eq(ops->packet(target, CLIENT, 1, "m1000,2", 7, &reply), TARGET_OK);
+    ck_assert_str_eq((const char *)buffer_bytes(&reply), "0000");
+    ck_assert_uint_eq(machine.cpu, 1);
+    buffer_free(&reply);
+}
+
+SCRIPT(a_resume_in_a_clients_own_words, NULL)
+{
+    char message[128];
+    attach();
+    stage.dirty = 1;
+    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "vCont;c:1", 9, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_uint_eq(stage.flushes, 2);
+    ck_assert(machine.running);
+    fake_machine_halt(&machine, "T05thread:02;");
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ck_assert_ptr_nonnull(strstr(message, "processor 1"));
+}
+
+SCRIPT(the_monitor_may_not_resume_behind_our_back, NULL)
+{
+    struct buffer text = {0};
+    attach();
+    stage.dirty = 1;
+    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "cont", &text), TARGET_OK);
+    ck_assert_uint_eq(stage.flushes, 2);
+    ck_assert(machine.running);
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "stop", &text), TARGET_OK);
+    ck_assert(!machine.running);
+    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "gdbserver none", &text), TARGET_INVALID);
+    /* A user's `cpu` does not mislead us. */
+    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "cpu 1", &text), TARGET_OK);
+    machine.pages[0][1] = 2;
+    struct target_translation translation;
+    ck_assert_int_eq(translate(0, 0x1000, &translation), TARGET_OK);
+    ck_assert_uint_eq(translation.physical, 0x2000);
+    buffer_free(&text);
+}
+
+static TCase *add(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 30);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("upstream_target");
+    TCase *tcase = add(suite, "attach");
+    tcase_add_test(tcase, attach_finds_out_what_it_is);
+    tcase_add_test(tcase, attach_to_a_machine_without_ports);
+    tcase_add_test(tcase, a_running_guest_goes_on_running);
+    tcase_add_test(tcase, a_running_guest_gives_itself_away_without_qmp);
+    tcase_add_test(tcase, attach_halt_halts_and_detach_resumes);
+    tcase_add_test(tcase, a_guest_found_halted_is_left_halted);
+    tcase_add_test(tcase, an_unreachable_stub_is_named);
+    tcase_add_test(tcase, a_stub_that_falls_silent_while_attaching);
+    tcase_add_test(tcase, a_process_that_has_ended);
+    tcase = add(suite, "memory");
+    tcase_add_test(tcase, virtual_transfers_in_many_packets);
+    tcase_add_test(tcase, a_hole_between_two_pages);
+    tcase_add_test(tcase, each_processor_has_its_own_pages);
+    tcase_add_test(tcase, physical_and_virtual_do_not_mix);
+    tcase_add_test(tcase, natural_accesses_one_by_one);
+    tcase_add_test(tcase, a_stub_that_answers_less_than_was_asked);
+    tcase_add_test(tcase, a_stub_that_answers_more_than_was_asked);
+    tcase_add_test(tcase, a_stub_that_answers_a_write_with_nonsense);
+    tcase_add_test(tcase, death_in_the_middle_of_a_write);
+    tcase_add_test(tcase, a_plain_stub_with_binary_writes);
+    tcase = add(suite, "translation");
+    tcase_add_test(tcase, translations_are_kept_as_long_as_they_hold);
+    tcase_add_test(tcase, a_32_bit_processor_has_32_bit_addresses);
+    tcase_add_test(tcase, while_it_runs_the_monitor_translates_and_nothing_is_kept);
+    tcase_add_test(tcase, without_qmp_nothing_works_while_it_runs);
+    tcase_add_test(tcase, ports_by_one_command_each);
+    tcase = add(suite, "run control");
+    tcase_add_test(tcase, views_are_flushed_until_nothing_is_dirty);
+    tcase_add_test(tcase, an_interrupt_at_once_after_a_resume);
+    tcase_add_test(tcase, waiting_ends_when_it_is_called_off);
+    tcase_add_test(tcase, others_halt_and_resume_it);
+    tcase_add_test(tcase, others_halt_it_and_the_stub_does_not_tell);
+    tcase_add_test(tcase, many_steps_and_late_events);
+    tcase_add_test(tcase, a_lost_target_is_found_again);
+    tcase_add_test(tcase, the_end_of_the_monitor_is_the_end);
+    tcase = add(suite, "packets");
+    tcase_add_test(tcase, packets_that_must_not_pass);
+    tcase_add_test(tcase, a_resume_in_a_clients_own_words);
+    tcase_add_test(tcase, the_monitor_may_not_resume_behind_our_back);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
