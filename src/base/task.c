@@ -313,6 +313,15 @@ void task_suspend(void)
     task->woken = false;
 }
 
+void task_yield(void)
+{
+    struct task *task = running;
+    if (!task)
+        task_broken("there is no task here that could give way");
+    make_ready(task);
+    switch_to_loop(task, TASK_READY);
+}
+
 void task_wake(struct task *task)
 {
     if (task->state == TASK_SUSPENDED)

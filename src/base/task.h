@@ -32,6 +32,9 @@ struct ev_loop *task_loop(const struct task *task);
  * Callers loop: while (!condition) task_suspend(); */
 void task_suspend(void);
 
+/* Let everything else that is due have its turn, then go on: for a task with long work at hand. */
+void task_yield(void);
+
 /* Make a suspended task runnable; it runs from the loop, never inside this call. Waking a running
  * or already woken task is harmless; waking one that has returned is a broken invariant. */
 void task_wake(struct task *task);

@@ -22,6 +22,12 @@
  * frame. */
 #define READ_SMALL ((size_t)16 * 1024)
 #define READ_LARGE ((size_t)1024 * 1024)
+/* Answers to requests that came together go out together, up to this many bytes. */
+#define ANSWERS_TOGETHER ((size_t)64 * 1024)
+/* Requests carried out at a stretch, and bytes of requests and answers: then the others of the
+ * daemon have their turn. */
+#define TURN_REQUESTS 128u
+#define TURN_BYTES    ((size_t)1024 * 1024)
 /* An empty buffer larger than this is given back. */
 #define BUFFER_KEPT ((size_t)16 * 1024)
 /* Answers to calls that overtook, and notifications: what may wait in the output beyond one
@@ -56,6 +62,7 @@ struct rpc_connection {
     size_t first, count, room; /* the queue is a ring of room places */
     struct frame_scanner scanner;
     struct buffer current; /* the request that is being carried out */
+    struct buffer reply;   /* its answer, as it is put together */
 
     struct buffer output; /* whole frames; the first may be partly sent */
     size_t urgent;        /* bytes put in by others than the task since it was last empty */
@@ -126,9 +133,15 @@ static void lost(struct rpc_connection *connection, const char *reason)
 
 static void write_some(struct rpc_connection *connection)
 {
-    while (!connection->gone && connection->output.length > 0) {
-        if (buffer_write_fd(&connection->output, connection->fd) >= 0)
+    size_t written = 0;
+
+    /* A peer that reads as fast as we write would keep us here. */
+    while (!connection->gone && connection->output.length > 0 && written < TURN_BYTES) {
+        ssize_t count = buffer_write_fd(&connection->output, connection->fd);
+        if (count >= 0) {
+            written += (size_t)count;
             continue;
+        }
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK)
@@ -150,9 +163,9 @@ static void writable(struct ev_loop *loop, ev_io *watcher, int events)
     write_some(watcher->data);
 }
 
-/* Send frames, which is left empty. A large response is handed over, not copied, where nothing
- * waits. */
-static void send_frames(struct rpc_connection *connection, struct buffer *frames)
+/* Put frames, which is left empty, behind what is to be sent. A large response is handed over, not
+ * copied, where nothing waits. */
+static void append_frames(struct rpc_connection *connection, struct buffer *frames)
 {
     if (connection->gone) {
         buffer_clear(frames);
@@ -167,7 +180,23 @@ static void send_frames(struct rpc_connection *connection, struct buffer *frames
     }
     buffer_clear(frames);
     trim(frames);
+}
+
+static void send_frames(struct rpc_connection *connection, struct buffer *frames)
+{
+    append_frames(connection, frames);
     write_some(connection);
+}
+
+/* The answer to a request: it waits for those to the requests behind it that are here already. When
+ * one of them suspends, the loop sends what there is. */
+static void send_answer(struct rpc_connection *connection, struct buffer *frames)
+{
+    append_frames(connection, frames);
+    if (connection->count == 0 || connection->output.length >= ANSWERS_TOGETHER)
+        write_some(connection);
+    else if (!connection->gone && !ev_is_active(&connection->writer))
+        ev_io_start(connection->loop, &connection->writer);
 }
 
 static void flush_failed(void *context, HRESULT hr, const char *message)
@@ -368,7 +397,6 @@ static bool take_request(struct rpc_connection *connection)
 static bool serve(struct rpc_connection *connection)
 {
     struct message message;
-    struct buffer reply = {0};
     const char *fault;
 
     if (!message_decode(&message, buffer_bytes(&connection->current), connection->current.length,
@@ -378,11 +406,10 @@ static bool serve(struct rpc_connection *connection)
     }
     switch (message.type) {
     case MESSAGE_REQUEST:
-        if (call_carry_out(connection->session, connection->name, &message, &reply))
-            send_frames(connection, &reply);
+        if (call_carry_out(connection->session, connection->name, &message, &connection->reply))
+            send_answer(connection, &connection->reply);
         else
             lost(connection, "out of memory");
-        buffer_free(&reply);
         break;
     case MESSAGE_NOTIFICATION:
         log_debug("rpc", "%s: a notification was ignored", connection->name);
@@ -397,6 +424,8 @@ static bool serve(struct rpc_connection *connection)
 
 static void serve_all(struct rpc_connection *connection)
 {
+    size_t requests = 0, bytes = 0; /* since the others last had their turn */
+
     while (!connection->gone && !connection->stopping) {
         if (connection->count > 0 && connection->queue[connection->first].taken) {
             queue_pop(connection);
@@ -405,15 +434,24 @@ static void serve_all(struct rpc_connection *connection)
         } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST) {
             if (!take_request(connection))
                 break;
+            size_t before = connection->output.length;
+            bytes += connection->current.length;
             bool good = serve(connection);
             buffer_clear(&connection->current);
             trim(&connection->current);
             if (!good)
                 break;
+            if (connection->output.length > before)
+                bytes += connection->output.length - before;
+            if (++requests >= TURN_REQUESTS || bytes >= TURN_BYTES) {
+                task_yield();
+                requests = bytes = 0;
+            }
         } else if (connection->count == 0 && input_done(connection)) {
             break;
         } else {
             task_cond_wait(&connection->changed, -1);
+            requests = bytes = 0;
         }
     }
 }
@@ -470,6 +508,7 @@ static void connection_task(void *arg)
     connection->config.ended(connection->config.context, connection);
     buffer_free(&connection->input);
     buffer_free(&connection->current);
+    buffer_free(&connection->reply);
     buffer_free(&connection->output);
     free(connection->queue);
     free(connection);
