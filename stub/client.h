@@ -53,6 +53,7 @@ struct client {
      * is taken. */
     bool waiting;
     uint64_t stops_seen;
+    uint64_t losses_seen; /* of the front, when this client attached */
 
     struct buffer reply;   /* of the request under way */
     bool answered;         /* by another way than reply */

@@ -397,7 +397,8 @@ static void serve_all(struct connection *connection)
     while (!connection->gone && !connection->stopping && !connection->refused && !client->ending) {
         if (client_stop_due(client))
             client_report(client);
-        else if (client->attached && client->front->lost && !client->waiting)
+        else if (client->attached && client->losses_seen != client->front->losses &&
+                 !client->waiting)
             break; /* as if it had been connected to the target itself */
         else if (!client->waiting && connection->queue &&
                  connection->output.length < CONNECTION_OUTPUT_MOST)

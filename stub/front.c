@@ -196,6 +196,7 @@ static void state_changed(void *context, enum target_state state, const char *te
     case TARGET_STATE_LOST:
         log_debug(ROOM, "the target is lost: %s", text);
         front->lost = true;
+        front->losses++;
         front->runs++;
         breakpoints_clear(&front->breakpoints);
         front_publish(front);
@@ -262,6 +263,7 @@ void front_attach(struct front *front, struct client *client)
         front->ours_run = front->ours_halt = false;
     }
     client->attached = true;
+    client->losses_seen = front->losses;
     if (front->config.attach_halt)
         halt(front);
     task_mutex_unlock(&front->run);

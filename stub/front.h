@@ -52,6 +52,7 @@ struct front {
     bool ours_run, ours_halt;   /* the target runs, is halted, by a client of this front */
     bool found_running;         /* the state in which the first client found the target */
     bool lost;
+    uint64_t losses;
     struct task_cond changed; /* settled, halted, lost */
     struct task_mutex run;    /* held by whoever decides about resuming */
     struct task_mutex points; /* held from the decision about a breakpoint until it is noted */

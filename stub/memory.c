@@ -181,18 +181,18 @@ void memory_do_write(struct client *client, const struct request *request)
 
 /* Search and checksum: over ranges that may be long, step by step. */
 
-/* False: the reply says why; a page that is not there ends both with an error, as in the debugger
- * itself. */
-static bool scan_read(struct client *client, uint64_t address, uint8_t *bytes, size_t size)
+/* Returns how many bytes could be read; where that is not all, the reply says why: a page that is
+ * not there ends both with an error, as in the debugger itself. */
+static size_t scan_read(struct client *client, uint64_t address, uint8_t *bytes, size_t size)
 {
-    for (size_t at = 0; at < size;) {
-        uint32_t done;
+    size_t at = 0;
+
+    for (uint32_t done; at < size; at += done) {
         if (client->gone ||
             !memory_read(client, address + at, bytes + at, (uint32_t)(size - at), &done))
-            return false;
-        at += done;
+            break;
     }
-    return true;
+    return at;
 }
 
 void memory_do_search(struct client *client, const struct request *request)
@@ -215,13 +215,15 @@ void memory_do_search(struct client *client, const struct request *request)
     }
     while (left > 0) {
         size_t step = left < SCAN_STEP ? (size_t)left : SCAN_STEP;
-        if (!scan_read(client, at, bytes + kept, step))
-            goto done;
-        const uint8_t *found = memmem(bytes, kept + step, search.pattern, search.pattern_length);
+        size_t got = scan_read(client, at, bytes + kept, step);
+        const uint8_t *found = memmem(bytes, kept + got, search.pattern, search.pattern_length);
         if (found) {
+            buffer_clear(&client->reply);
             reply_text(client, "1,%" PRIx64, at - kept + (uint64_t)(found - bytes));
             goto done;
         }
+        if (got < step)
+            goto done;
         at += step;
         left -= step;
         size_t have = kept + step;
@@ -262,7 +264,7 @@ void memory_do_crc(struct client *client, const struct request *request)
     }
     while (length > 0) {
         size_t step = length < SCAN_STEP ? (size_t)length : SCAN_STEP;
-        if (!scan_read(client, address, bytes, step))
+        if (scan_read(client, address, bytes, step) < step)
             goto done;
         crc = crc_add(crc, bytes, step);
         address += step;
