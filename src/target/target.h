@@ -1,9 +1,10 @@
-/* The target as the rooms above see it: a small table of functions. src/target implements it on a GDB
- * stub and a monitor; unit tests implement it on plain arrays (tests/unit/fake_target.h).
+/* The target as the rooms above see it: a small table of functions. src/target implements it on a
+ * GDB stub and a monitor; unit tests implement it on plain arrays (tests/unit/fake_target.h).
  *
  * Every function may suspend the calling task until the target has answered; none suspends without
- * need, so that on a fake target they work with no task at all. Each is safe to call from many tasks
- * at once: requests of all callers go through one ordered queue that takes turns between them.
+ * need, so that on a fake target they work with no task at all. Each is safe to call from many
+ * tasks at once: requests of all callers go through one ordered queue that takes turns between
+ * them.
  *
  * Addresses are the target's, 64 bits; sizes and lengths are bytes. */
 #ifndef SB_TARGET_TARGET_H
@@ -29,7 +30,7 @@ enum target_error {
     TARGET_INVALID,     /* a parameter makes no sense to the target (no such processor) */
     TARGET_FAILED,      /* it answered something else: message says what */
     TARGET_NO_MEMORY,
-    TARGET_CANCELLED,   /* the caller's own wait was called off */
+    TARGET_CANCELLED, /* the caller's own wait was called off */
 };
 /* A few words for messages: "the target is running". */
 const char *target_error_text(enum target_error error);
@@ -40,9 +41,9 @@ enum target_state { TARGET_STATE_LOST, TARGET_STATE_HALTED, TARGET_STATE_RUNNING
 typedef uint32_t target_client;
 
 enum region_kind {
-    REGION_NONE,   /* unassigned: nothing answers */
-    REGION_RAM,    /* plain memory (a PCI BAR of memory too: see pci_bar) */
-    REGION_ROM,    /* memory that the guest cannot write: rom, and romd while it reads as an array */
+    REGION_NONE, /* unassigned: nothing answers */
+    REGION_RAM,  /* plain memory (a PCI BAR of memory too: see pci_bar) */
+    REGION_ROM,  /* memory that the guest cannot write: rom, and romd while it reads as an array */
     REGION_DEVICE, /* registers: every access counts, and none may be made that was not asked for */
 };
 const char *region_kind_text(enum region_kind kind);
@@ -78,8 +79,9 @@ struct target_run {
 
 enum target_access {
     TARGET_ACCESS_BULK, /* largest packets, many in flight; for RAM and ROM */
-    /* one request for each run, which is naturally aligned and 1, 2, 4 or 8 bytes long: one access each,
-     * one after the other; after the first failure the rest is not sent (error TARGET_CANCELLED) */
+    /* one request for each run, which is naturally aligned and 1, 2, 4 or 8 bytes long: one access
+     * each, one after the other; after the first failure the rest is not sent (error
+     * TARGET_CANCELLED) */
     TARGET_ACCESS_NATURAL,
 };
 
@@ -87,7 +89,8 @@ enum target_resume { TARGET_RESUME_GO, TARGET_RESUME_STEP };
 
 /* What the target is; valid until the target is lost, then again after the next attach. */
 struct target_info {
-    char architecture[64]; /* target.xml's name ("i386:x86-64", "aarch64", "powerpc:common"), "" if unknown */
+    char architecture[64]; /* target.xml's name ("i386:x86-64", "aarch64", "powerpc:common"), "" if
+                              unknown */
     char upstream[720];    /* a line for people: "QEMU 7.2.22 (gdb unix:…, qmp unix:…)" */
     unsigned pointer_size; /* 4 or 8; of the first processor when last asked, for people */
     bool big_endian;
@@ -100,19 +103,21 @@ struct target_info {
 };
 
 /* What the target tells the room above. Each may be NULL. `dirty_views` is called in the task that
- * is about to resume or step the target: it writes back whatever must be in the target first, and may suspend;
- * it returns false to call the resume off (the resume then gives TARGET_FAILED with message). It is called again until
- * it had nothing to write, so that nothing slips in between it and the resume. The others are told
- * from the loop or a task, must not suspend. */
+ * is about to resume or step the target: it writes back whatever must be in the target first, and
+ * may suspend; it returns false to call the resume off (the resume then gives TARGET_FAILED with
+ * message). It is called again until it had nothing to write, so that nothing slips in between it
+ * and the resume. The others are told from the loop or a task, must not suspend. */
 struct target_listener {
     void *context;
     /* *wrote: something was written in this call, ask again */
-    bool (*before_resume)(void *context, target_client client, bool *wrote, char *message, size_t size);
+    bool (*before_resume)(void *context, target_client client, bool *wrote, char *message,
+                          size_t size);
     /* the state changed, for whatever reason; text: for people and WaitForEvent */
     void (*state_changed)(void *context, enum target_state state, const char *text);
     /* clean copies of memory are worth nothing any more: resumed, reset, lost, reattached */
     void (*memory_changed)(void *context);
-    /* the connection upstream is lost: dirty bytes can never be written. Before state_changed(LOST) */
+    /* the connection upstream is lost: dirty bytes can never be written. Before state_changed(LOST)
+     */
     void (*lost)(void *context, const char *reason);
 };
 
@@ -120,9 +125,9 @@ struct target_ops {
     enum target_state (*state)(struct target *);
     const struct target_info *(*info)(struct target *);
 
-    /* Translate count virtual page addresses (multiples of the page size) as that processor sees them. Kept until it
-     * may have changed. Needs the target halted, unless a QMP monitor is there. Returns other than
-     * TARGET_OK only when nothing can be said of any page. */
+    /* Translate count virtual page addresses (multiples of the page size) as that processor sees
+     * them. Kept until it may have changed. Needs the target halted, unless a QMP monitor is there.
+     * Returns other than TARGET_OK only when nothing can be said of any page. */
     enum target_error (*translate)(struct target *, target_client, unsigned cpu,
                                    const uint64_t *pages, size_t count,
                                    struct target_translation *out);
@@ -132,8 +137,8 @@ struct target_ops {
     enum target_error (*classify)(struct target *, target_client, uint64_t physical,
                                   struct target_region *out);
 
-    /* Transfers. The answer is in the runs; the return value is the first run's error that is not OK.
-     * A virtual write must only be asked for RAM and ROM (a device would lose it, see
+    /* Transfers. The answer is in the runs; the return value is the first run's error that is not
+     * OK. A virtual write must only be asked for RAM and ROM (a device would lose it, see
      * reference/qemu.md section 2). Physical: checked against the map by the caller. */
     enum target_error (*read_virtual)(struct target *, target_client, unsigned cpu,
                                       struct target_run *, size_t);
@@ -144,8 +149,8 @@ struct target_ops {
     enum target_error (*write_physical)(struct target *, target_client, enum target_access,
                                         struct target_run *, size_t);
 
-    /* One access to the processor's port space, size 1, 2 or 4, port + size <= 0x10000. message says
-     * what the monitor printed when it failed. Exactly one monitor command. */
+    /* One access to the processor's port space, size 1, 2 or 4, port + size <= 0x10000. message
+     * says what the monitor printed when it failed. Exactly one monitor command. */
     enum target_error (*port_in)(struct target *, target_client, uint16_t port, unsigned size,
                                  uint32_t *value, char *message, size_t message_size);
     enum target_error (*port_out)(struct target *, target_client, uint16_t port, unsigned size,
@@ -156,25 +161,25 @@ struct target_ops {
     /* Bytes of a pointer as that processor stands: x86-64 8 while EFER.LMA is set, else 4. */
     enum target_error (*pointer_size)(struct target *, target_client, unsigned cpu, unsigned *size);
 
-    /* Resume all processors, or step one. TARGET_RUNNING when it runs already. Returns once the stub has
-     * taken it, does not wait for the stop. */
+    /* Resume all processors, or step one. TARGET_RUNNING when it runs already. Returns once the
+     * stub has taken it, does not wait for the stop. */
     enum target_error (*resume)(struct target *, target_client, enum target_resume, unsigned cpu,
                                 char *message, size_t message_size);
     /* Ask a running target to halt; never suspends; TARGET_OK too when it is halted. */
     enum target_error (*interrupt)(struct target *, target_client);
-    /* Wait until the target is halted or lost, at most timeout seconds (< 0: for ever) or until *cancel is set
-     * and wait_cancel is called. TARGET_OK: halted, text (size bytes) says why; TARGET_RUNNING: time is
-     * over; TARGET_CANCELLED; TARGET_GONE. */
+    /* Wait until the target is halted or lost, at most timeout seconds (< 0: for ever) or until
+     * *cancel is set and wait_cancel is called. TARGET_OK: halted, text (size bytes) says why;
+     * TARGET_RUNNING: time is over; TARGET_CANCELLED; TARGET_GONE. */
     enum target_error (*wait)(struct target *, target_client, double timeout, const bool *cancel,
                               char *text, size_t size);
     void (*wait_cancel)(struct target *);
 
-    /* One monitor command line, as that processor (HMP text). While the target runs it needs QMP. text gets
-     * what the monitor printed. */
+    /* One monitor command line, as that processor (HMP text). While the target runs it needs QMP.
+     * text gets what the monitor printed. */
     enum target_error (*monitor)(struct target *, target_client, unsigned cpu, const char *command,
                                  struct buffer *text);
-    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. cpu < 0: any.
-     * Never for anything that resumes, detaches or kills. */
+    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. cpu < 0:
+     * any. Never for anything that resumes, detaches or kills. */
     enum target_error (*packet)(struct target *, target_client, int cpu, const void *payload,
                                 size_t length, struct buffer *reply);
 
@@ -191,13 +196,14 @@ struct target_ops {
     enum target_error (*resume_packet)(struct target *, target_client, uint64_t thread,
                                        const void *payload, size_t length, char *message,
                                        size_t message_size);
-    /* The stop reply ("T05thread:01;", "W00") that tells why the target is halted or gone, as the stub
-     * gave it, or made up ("T02thread:01;") where another way than the stub stopped it. NUL-terminated. */
+    /* The stop reply ("T05thread:01;", "W00") that tells why the target is halted or gone, as the
+     * stub gave it, or made up ("T02thread:01;") where another way than the stub stopped it.
+     * NUL-terminated. */
     void (*stop_reply)(struct target *, char *reply, size_t size);
-    /* Read virtual memory without halting the target, through the monitor, on a running target with QMP;
-     * TARGET_RUNNING where that cannot be. Runs as in read_virtual. */
-    enum target_error (*read_live)(struct target *, target_client, unsigned cpu, struct target_run *,
-                                   size_t);
+    /* Read virtual memory without halting the target, through the monitor, on a running target with
+     * QMP; TARGET_RUNNING where that cannot be. Runs as in read_virtual. */
+    enum target_error (*read_live)(struct target *, target_client, unsigned cpu,
+                                   struct target_run *, size_t);
 };
 
 /* What implementations begin with. */

@@ -389,7 +389,12 @@ START_TEST(test_uncached_leaves_own_lines_as_they_were)
     assert_hr(session_read_virtual_uncached(machine.a, BASE, bytes, 4, &done), S_OK);
     ck_assert_mem_eq(bytes, "new!", 4);
     struct session_cache_status after = machine_status(machine.a);
-    ck_assert_mem_eq(&before, &after, sizeof(before));
+    ck_assert_uint_eq(after.valid_bytes, before.valid_bytes);
+    ck_assert_uint_eq(after.dirty_bytes, before.dirty_bytes);
+    ck_assert_uint_eq(after.lines, before.lines);
+    ck_assert_uint_eq(after.hits, before.hits);
+    ck_assert_uint_eq(after.misses, before.misses);
+    ck_assert_uint_eq(after.flushes, before.flushes);
     /* a later cached read sees the older bytes, and its own */
     assert_hr(session_read_virtual(machine.a, BASE, bytes, 4, NULL), S_OK);
     ck_assert_mem_eq(bytes, "oDd!", 4);
