@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/task.h"
+#include "target/qtest_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@ struct guest {
     void *context;
     struct task_cond changed;
     char directory[sizeof(((struct endpoint *)0)->path)];
-    struct endpoint gdb, qmp;
+    struct endpoint gdb, qmp, qtest;
 };
 
 const char *guest_status_text(int status, char *text, size_t size)
@@ -70,7 +71,7 @@ static bool make_directory(struct guest *guest, char *error)
         snprintf(error, GUEST_ERROR_SIZE, "%s: %s", place.path, strerror(errno));
         return false;
     }
-    if (length + 1 + strlen(pattern) + sizeof "/gdb.sock" > sizeof guest->directory)
+    if (length + 1 + strlen(pattern) + sizeof "/qtest.sock" > sizeof guest->directory)
         snprintf(guest->directory, sizeof guest->directory, "/tmp/spacebridge-%s", pattern);
     else
         snprintf(guest->directory, sizeof guest->directory, "%.*s/%s", (int)length, place.path,
@@ -80,11 +81,13 @@ static bool make_directory(struct guest *guest, char *error)
         guest->directory[0] = '\0';
         return false;
     }
-    guest->gdb.kind = guest->qmp.kind = ENDPOINT_UNIX;
+    guest->gdb.kind = guest->qmp.kind = guest->qtest.kind = ENDPOINT_UNIX;
     strcpy(guest->gdb.path, guest->directory);
     strcat(guest->gdb.path, "/gdb.sock");
     strcpy(guest->qmp.path, guest->directory);
     strcat(guest->qmp.path, "/qmp.sock");
+    strcpy(guest->qtest.path, guest->directory);
+    strcat(guest->qtest.path, "/qtest.sock");
     return true;
 }
 
@@ -94,19 +97,20 @@ static void remove_directory(struct guest *guest)
         return;
     unlink(guest->gdb.path);
     unlink(guest->qmp.path);
+    unlink(guest->qtest.path);
     if (rmdir(guest->directory) != 0 && errno != ENOENT)
         log_warning("guest", "%s: %s", guest->directory, strerror(errno));
     guest->directory[0] = '\0';
 }
 
 /* In a comma-separated QEMU option a comma is written twice. */
-static char *socket_option(const char *path)
+static char *socket_option(const char *start, const char *path)
 {
-    char *option = malloc(strlen(path) * 2 + sizeof "unix:,server=on,wait=off");
+    char *option = malloc(strlen(start) + strlen(path) * 2 + sizeof ",server=on,wait=off");
     char *at = option;
     if (!option)
         return NULL;
-    at = stpcpy(at, "unix:");
+    at = stpcpy(at, start);
     for (; *path; path++) {
         *at++ = *path;
         if (*path == ',')
@@ -167,11 +171,11 @@ static bool spawn(struct guest *guest, char **argv, char *error)
     return true;
 }
 
-struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, guest_ended_fn *ended,
-                          void *context, char *error)
+struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, bool qtest,
+                          guest_ended_fn *ended, void *context, char *error)
 {
     struct guest *guest = calloc(1, sizeof *guest);
-    char **whole = NULL, *gdb = NULL, *qmp = NULL;
+    char **whole = NULL, *gdb = NULL, *qmp = NULL, *chardev = NULL;
     size_t count = 0;
     bool started = false;
 
@@ -184,16 +188,23 @@ struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, guest_en
         goto done;
     while (argv[count])
         count++;
-    whole = calloc(count + 6, sizeof *whole);
-    gdb = socket_option(guest->gdb.path);
-    qmp = socket_option(guest->qmp.path);
-    if (!whole || !gdb || !qmp)
+    whole = calloc(count + 10, sizeof *whole);
+    gdb = socket_option("unix:", guest->gdb.path);
+    qmp = socket_option("unix:", guest->qmp.path);
+    chardev = socket_option("socket,id=" QTEST_NAME ",path=", guest->qtest.path);
+    if (!whole || !gdb || !qmp || !chardev)
         goto out_of_memory;
     memcpy(whole, argv, count * sizeof *whole);
     whole[count++] = "-gdb";
     whole[count++] = gdb;
     whole[count++] = "-qmp";
     whole[count++] = qmp;
+    if (qtest) {
+        whole[count++] = "-chardev";
+        whole[count++] = chardev;
+        whole[count++] = "-object";
+        whole[count++] = "qtest,id=" QTEST_NAME ",chardev=" QTEST_NAME ",log=none";
+    }
     if (halt)
         whole[count++] = "-S";
     started = spawn(guest, whole, error);
@@ -211,6 +222,7 @@ done:
     free(whole);
     free(gdb);
     free(qmp);
+    free(chardev);
     if (!started && guest) {
         remove_directory(guest);
         free(guest);
@@ -227,6 +239,11 @@ const struct endpoint *guest_gdb(const struct guest *guest)
 const struct endpoint *guest_qmp(const struct guest *guest)
 {
     return &guest->qmp;
+}
+
+const struct endpoint *guest_qtest(const struct guest *guest)
+{
+    return &guest->qtest;
 }
 
 bool guest_running(const struct guest *guest)

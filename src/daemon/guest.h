@@ -16,13 +16,14 @@ struct guest;
 typedef void guest_ended_fn(void *context, int status);
 
 /* Start argv (NULL-terminated) with -gdb and -qmp on sockets in a private directory, halted at its
- * first instruction (-S) where halt is asked for. It gets our standard input and output, never
- * SIGINT or SIGHUP (they are for the daemon, which must flush first), and SIGKILL should the daemon
- * die. NULL with error set. */
-struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, guest_ended_fn *ended,
-                          void *context, char *error);
+ * first instruction (-S) where halt is asked for, with qtest on a third socket where that is asked
+ * for. It gets our standard input and output, never SIGINT or SIGHUP (they are for the daemon,
+ * which must flush first), and SIGKILL should the daemon die. NULL with error set. */
+struct guest *guest_start(struct ev_loop *loop, char **argv, bool halt, bool qtest,
+                          guest_ended_fn *ended, void *context, char *error);
 const struct endpoint *guest_gdb(const struct guest *guest);
 const struct endpoint *guest_qmp(const struct guest *guest);
+const struct endpoint *guest_qtest(const struct guest *guest);
 bool guest_running(const struct guest *guest);
 /* In a task: wait until both sockets are there. False when it ended, seconds were over or
  * *called_off was set. */

@@ -121,6 +121,7 @@ static bool start(struct daemon *daemon)
         .attach_halt = options->attach_halt,
         .timeout = options->timeout,
         .pipeline = options->pipeline,
+        .ways = {.qtest = options->qtest, .direct_ram = options->direct_ram},
         .reattach = true,
     };
     struct space_config space = {.policy = options->cache, .cache_size = options->cache_size};
@@ -134,8 +135,8 @@ static bool start(struct daemon *daemon)
     char error[GUEST_ERROR_SIZE];
 
     if (options->guest) {
-        daemon->guest = guest_start(daemon->loop, options->guest, options->attach_halt, guest_ended,
-                                    daemon, error);
+        daemon->guest = guest_start(daemon->loop, options->guest, options->attach_halt,
+                                    options->qtest != WAYS_OFF, guest_ended, daemon, error);
         if (!daemon->guest ||
             !guest_wait_ready(daemon->guest, options->timeout, &daemon->stopping, error)) {
             not_started(daemon, "guest", error);
@@ -144,6 +145,8 @@ static bool start(struct daemon *daemon)
         upstream.gdb = *guest_gdb(daemon->guest);
         upstream.qmp = *guest_qmp(daemon->guest);
         upstream.have_qmp = true;
+        upstream.ways.have_qtest = options->qtest != WAYS_OFF;
+        upstream.ways.qtest_endpoint = *guest_qtest(daemon->guest);
     }
     daemon->target = upstream_new(daemon->loop, &upstream);
     if (!daemon->target) {

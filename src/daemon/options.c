@@ -138,6 +138,28 @@ static bool set_pipeline(struct options *options, const char *value, char *error
     return true;
 }
 
+static bool set_choice(enum ways_choice *choice, const char *value, char *error)
+{
+    static const char *const names[] = {[WAYS_AUTO] = "auto", [WAYS_ON] = "on", [WAYS_OFF] = "off"};
+    for (int i = WAYS_AUTO; i <= WAYS_OFF; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *choice = (enum ways_choice)i;
+            return true;
+        }
+    }
+    return refuse(error, "'%s' is none of auto, on, off", value);
+}
+
+static bool set_qtest(struct options *options, const char *value, char *error)
+{
+    return set_choice(&options->qtest, value, error);
+}
+
+static bool set_direct_ram(struct options *options, const char *value, char *error)
+{
+    return set_choice(&options->direct_ram, value, error);
+}
+
 static bool set_max_connections(struct options *options, const char *value, char *error)
 {
     unsigned long long number;
@@ -184,6 +206,9 @@ static const struct setting {
     {"cache-size", "BYTES", set_cache_size, "what a view may hold (1024000)"},
     {"timeout", "SECONDS", set_timeout, "silence after which the target counts as lost (10)"},
     {"pipeline", "N", set_pipeline, "requests in flight upstream (16 on QEMU, else 1)"},
+    {"qtest", "auto|on|off", set_qtest,
+     "memory and ports beside the stub, also while running (auto: for guests started here)"},
+    {"direct-ram", "auto|on|off", set_direct_ram, "the guest's RAM in QEMU's own memory (off)"},
     {"max-connections", "N", set_max_connections, "connections served at once (1024)"},
     {"allow-remote", NULL, set_allow_remote, "permit listening TCP addresses beyond loopback"},
     {"log-level", "LEVEL", set_log_level, "error, warning, info (default), debug, trace"},
@@ -286,6 +311,8 @@ static void set_defaults(struct options *options)
     options->cache_size = SPACE_CACHE_SIZE_DEFAULT;
     options->timeout = 10;
     options->max_connections = 1024;
+    options->qtest = WAYS_AUTO;
+    options->direct_ram = WAYS_OFF;
     options->log_level = LOG_LEVEL_INFO;
     options->log_format = LOG_FORMAT_TEXT;
 }

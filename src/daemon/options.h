@@ -5,6 +5,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "space/session.h"
+#include "target/ways.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ struct options {
     size_t cache_size; /* bytes */
     double timeout;    /* seconds */
     unsigned pipeline; /* 0: by the kind of stub */
+    enum ways_choice qtest, direct_ram;
     unsigned max_connections;
     bool allow_remote;
     enum log_level log_level;

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "target/rsp_client.h"
 
 #include "base/endpoint.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -432,6 +434,15 @@ enum target_error rsp_client_call(struct rsp_client *client, struct rsp_operatio
     while (!call.finished)
         task_suspend();
     return operation->error;
+}
+
+pid_t rsp_client_peer(const struct rsp_client *client)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (client->fd < 0 || getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        return 0;
+    return peer.pid;
 }
 
 bool rsp_client_busy(const struct rsp_client *client)

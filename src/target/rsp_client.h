@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct buffer;
 struct endpoint;
@@ -101,6 +102,8 @@ bool rsp_client_connected(const struct rsp_client *client);
 bool rsp_client_heard(const struct rsp_client *client);
 /* Why the last connection ended; "" if it did not. */
 const char *rsp_client_reason(const struct rsp_client *client);
+/* The process at the other end of a unix socket; 0: it cannot be told. */
+pid_t rsp_client_peer(const struct rsp_client *client);
 /* The W or X packet by which the target told its end; "" if that is not why the connection ended.
  */
 const char *rsp_client_exit(const struct rsp_client *client);

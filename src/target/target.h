@@ -98,6 +98,9 @@ struct target_info {
     bool physical; /* has a physical space, and a map of it */
     bool ports;    /* its processor has a port space that can be reached */
     bool qemu;     /* the stub is QEMU's */
+    /* these can be reached while the target runs, too, without stopping it: physical memory, and
+     * virtual memory by translation */
+    bool live_physical, live_virtual;
     /* the stub's reply to our qSupported, as it came; "" while it is lost */
     const char *features;
 };
@@ -120,6 +123,15 @@ struct target_listener {
      */
     void (*lost)(void *context, const char *reason);
 };
+
+/* A way upstream, and what went by it since the daemon began. */
+struct target_transport {
+    const char *name;
+    bool open;
+    uint64_t calls, bytes_read, bytes_written;
+    char note[160]; /* why it is not open; "" where there is nothing to say */
+};
+#define TARGET_TRANSPORTS_MOST 8
 
 struct target_ops {
     enum target_state (*state)(struct target *);
@@ -204,6 +216,14 @@ struct target_ops {
      * QMP; TARGET_RUNNING where that cannot be. Runs as in read_virtual. */
     enum target_error (*read_live)(struct target *, target_client, unsigned cpu,
                                    struct target_run *, size_t);
+
+    /* Fill physical RAM with a byte, quicker than by writing it; the caller has asked the map.
+     * *done: how much was filled. TARGET_UNSUPPORTED: there is no quicker way, the rest is to be
+     * written. May be NULL. */
+    enum target_error (*fill_physical)(struct target *, target_client, uint64_t physical,
+                                       uint64_t length, uint8_t byte, uint64_t *done);
+    /* The ways upstream, at most `most` of them; returns how many. May be NULL. */
+    size_t (*transports)(struct target *, struct target_transport *, size_t most);
 };
 
 /* What implementations begin with. */

@@ -6,7 +6,9 @@
 #include "rsp/hex.h"
 #include "target/memory_map.h"
 #include "target/monitor_text.h"
+#include "target/page_walk.h"
 #include "target/qmp.h"
+#include "target/transfer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +20,13 @@
 
 /* Entries beyond which the cache starts anew: a bound, not a policy. */
 #define ENTRIES_MOST 65536
+/* Page tables that are kept: these are enough for 4 GiB in small pages. */
+#define TABLES_MOST 2048
+/* To walk costs a few reads before the first page is found: a page or two in one halt are asked
+ * for.
+ */
+#define WALK_LEAST 8
+#define ASKED_MOST 3
 /* Pages asked for at once. */
 #define SLOTS 32
 /* "memory" is what a processor's physical accesses without special attributes see. */
@@ -38,9 +47,29 @@ struct entry {
     UT_hash_handle hh;
 };
 
+/* A page table as it was read. */
+struct table {
+    uint64_t page;
+    UT_hash_handle hh;
+    uint8_t bytes[PAGE_WALK_TABLE_SIZE];
+};
+
+/* How a processor of an x86 machine stands. */
+struct stance {
+    bool known;
+    struct page_walk_mode mode;
+};
+
 struct translate {
     const struct monitor *monitor;
     struct entry *entries;
+    bool blind; /* some of them the stub found: whichever tables it used */
+    struct table *tables;
+    struct stance *stances; /* of each processor */
+    unsigned stances_count;
+    unsigned asked;                  /* calls in this halt that the stub answered */
+    bool walk_checked, walk_refused; /* our walk finds what the stub's does; it does not */
+    bool secure;                     /* there is memory that only a secure world sees */
     uint64_t epoch;
     struct memory_map map;
     bool map_valid;
@@ -63,6 +92,13 @@ struct translate *translate_new(const struct monitor *monitor)
 static void forget_entries(struct translate *translate)
 {
     struct entry *entry, *next;
+    struct table *table, *next_table;
+    HASH_ITER(hh, translate->tables, table, next_table)
+    {
+        HASH_DEL(translate->tables, table);
+        free(table);
+    }
+    translate->blind = false;
     HASH_ITER(hh, translate->entries, entry, next)
     {
         HASH_DEL(translate->entries, entry);
@@ -77,6 +113,7 @@ void translate_free(struct translate *translate)
     forget_entries(translate);
     memory_map_free(&translate->map);
     free(translate->modes);
+    free(translate->stances);
     free(translate);
 }
 
@@ -99,7 +136,48 @@ void translate_all_changed(struct translate *translate)
     free(translate->modes);
     translate->modes = NULL;
     translate->modes_count = 0;
+    free(translate->stances);
+    translate->stances = NULL;
+    translate->stances_count = 0;
+    translate->walk_checked = translate->walk_refused = false;
+    translate->asked = 0;
     translate->mode_changes++;
+}
+
+uint64_t translate_changes(const struct translate *translate)
+{
+    return translate->map_changes;
+}
+
+/* May a table that was used lie there? */
+static bool holds_table(struct translate *translate, uint64_t physical, size_t length)
+{
+    struct table *table, *next;
+    uint64_t first = physical & TARGET_PAGE_MASK, last = physical + (length - 1);
+    if (translate->blind || last < physical || length / TARGET_PAGE_SIZE > TABLES_MOST) {
+        HASH_ITER(hh, translate->tables, table, next)
+        {
+            if (table->page >= first && (table->page <= last || last < physical))
+                return true;
+        }
+        return translate->blind;
+    }
+    for (uint64_t page = first; page <= last && page >= first; page += TARGET_PAGE_SIZE) {
+        HASH_FIND(hh, translate->tables, &page, sizeof page, table);
+        if (table)
+            return true;
+    }
+    return false;
+}
+
+void translate_written(struct translate *translate, const struct target_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].length > 0 && holds_table(translate, runs[i].address, runs[i].length)) {
+            translate_memory_changed(translate);
+            return;
+        }
+    }
 }
 
 static bool running(const struct translate *translate)
@@ -141,6 +219,23 @@ static void keep(struct translate *translate, unsigned cpu, uint64_t page, bool 
     HASH_ADD(hh, translate->entries, key, sizeof entry->key, entry);
 }
 
+void translate_written_virtual(struct translate *translate, unsigned cpu,
+                               const struct target_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t page = runs[i].address & TARGET_PAGE_MASK;
+        const struct entry *entry = find(translate, cpu, page);
+        if (runs[i].length == 0)
+            continue;
+        if (!entry || !entry->mapped ||
+            runs[i].length > TARGET_PAGE_SIZE - (runs[i].address - page) ||
+            holds_table(translate, entry->physical, TARGET_PAGE_SIZE)) {
+            translate_memory_changed(translate);
+            return;
+        }
+    }
+}
+
 /* The memory map */
 
 static enum target_error load_map(struct translate *translate, target_client client)
@@ -158,6 +253,7 @@ static enum target_error load_map(struct translate *translate, target_client cli
     if (strncmp(buses, "unknown command", strlen("unknown command")) == 0)
         buses = "";
     const char *ranges = tree.length > 0 ? (const char *)buffer_bytes(&tree) : "";
+    translate->secure = strstr(ranges, "AS \"cpu-secure-memory") != NULL;
     if (!memory_map_parse(&translate->map, ranges, ADDRESS_SPACE, buses, message, sizeof message))
         error = TARGET_FAILED;
 done:
@@ -312,6 +408,62 @@ enum target_error translate_narrow(struct translate *translate, target_client cl
     return TARGET_OK;
 }
 
+/* How a processor stands */
+
+bool translate_one_space(const struct translate *translate)
+{
+    const struct stub *stub = translate->monitor->stub;
+    if (!stub->qemu || !stub->known)
+        return false;
+    if (stub->x86)
+        return true;
+    return !translate->secure && (strcmp(stub->architecture, "aarch64") == 0 ||
+                                  strncmp(stub->architecture, "arm", strlen("arm")) == 0 ||
+                                  strncmp(stub->architecture, "powerpc", strlen("powerpc")) == 0 ||
+                                  strncmp(stub->architecture, "ppc", strlen("ppc")) == 0);
+}
+
+static enum target_error find_stance(struct translate *translate, target_client client,
+                                     unsigned cpu, struct page_walk_mode *mode)
+{
+    const struct stub *stub = translate->monitor->stub;
+    struct buffer text = {0};
+    char message[128];
+    if (cpu < translate->stances_count && translate->stances[cpu].known) {
+        *mode = translate->stances[cpu].mode;
+        return TARGET_OK;
+    }
+    uint64_t changes = translate->mode_changes;
+    enum target_error error = monitor_run(translate->monitor, client, (int)cpu, "info registers",
+                                          &text, message, sizeof message);
+    if (error == TARGET_OK &&
+        (text.length == 0 || !page_walk_parse(mode, (const char *)buffer_bytes(&text))))
+        error = TARGET_FAILED;
+    buffer_free(&text);
+    if (error != TARGET_OK || running(translate) || translate->mode_changes != changes)
+        return error;
+    if (!translate->stances) {
+        translate->stances = calloc(stub->processors, sizeof *translate->stances);
+        translate->stances_count = translate->stances ? stub->processors : 0;
+    }
+    if (cpu < translate->stances_count)
+        translate->stances[cpu] = (struct stance){.known = true, .mode = *mode};
+    return TARGET_OK;
+}
+
+enum target_error translate_plain(struct translate *translate, target_client client, unsigned cpu,
+                                  bool *plain)
+{
+    struct page_walk_mode mode;
+    enum target_error error = fresh_map(translate, client);
+    *plain = error == TARGET_OK && translate_one_space(translate);
+    if (!*plain || !translate->monitor->stub->x86)
+        return error;
+    error = find_stance(translate, client, cpu, &mode);
+    *plain = error == TARGET_OK && !mode.smm;
+    return error;
+}
+
 /* Asking the stub for many pages at once */
 
 struct batch;
@@ -365,8 +517,10 @@ static void take_monitor_reply(struct slot *slot, struct target_translation *out
         return;
     }
     answer(out, answered == MONITOR_MAPPED, physical & TARGET_PAGE_MASK);
-    if (slot->epoch == batch->translate->epoch)
+    if (slot->epoch == batch->translate->epoch) {
         keep(batch->translate, batch->cpu, page, answered == MONITOR_MAPPED, out->physical);
+        batch->translate->blind = true;
+    }
 }
 
 /* Without a monitor: a page is there when its first byte can be read. */
@@ -491,6 +645,130 @@ static enum target_error pages_by_stub(struct translate *translate, target_clien
     return error;
 }
 
+/* By a walk of our own through the page tables of a halted x86-64 processor: quicker than asking
+ * for each page, and it is known then which memory the answers hang on. */
+
+static const uint8_t *table_at_hand(void *context, uint64_t page)
+{
+    struct translate *translate = context;
+    struct table *table;
+    HASH_FIND(hh, translate->tables, &page, sizeof page, table);
+    return table ? table->bytes : NULL;
+}
+
+/* Read a table and keep it. False: it lies in no memory, or things moved meanwhile. */
+static bool read_table(struct translate *translate, target_client client, uint64_t page)
+{
+    struct target_region region;
+    if (fresh_map(translate, client) != TARGET_OK)
+        return false;
+    memory_map_find(&translate->map, page, &region);
+    if ((region.kind != REGION_RAM && region.kind != REGION_ROM) || region.unreachable ||
+        region.last - page < PAGE_WALK_TABLE_SIZE - 1)
+        return false;
+    struct table *table = calloc(1, sizeof *table);
+    if (!table)
+        return false;
+    table->page = page;
+    struct target_run run = {.address = page, .bytes = table->bytes, .length = sizeof table->bytes};
+    struct transfer_settings settings = {.stub = translate->monitor->stub,
+                                         .client = client,
+                                         .space = RSP_SPACE_PHYSICAL,
+                                         .address_mask = UINT64_MAX};
+    uint64_t epoch = translate->epoch;
+    enum target_error error = transfer_runs(&settings, &run, 1);
+    /* Another task may have read the same one meanwhile. */
+    if (error != TARGET_OK || running(translate) || translate->epoch != epoch ||
+        table_at_hand(translate, page)) {
+        free(table);
+        return error == TARGET_OK && table_at_hand(translate, page) != NULL;
+    }
+    if (HASH_COUNT(translate->tables) >= TABLES_MOST)
+        translate_memory_changed(translate);
+    HASH_ADD(hh, translate->tables, page, sizeof table->page, table);
+    return true;
+}
+
+/* One page. False: it cannot be told so. */
+static bool walk_page(struct translate *translate, target_client client,
+                      const struct page_walk_mode *mode, uint64_t page,
+                      struct target_translation *out)
+{
+    for (unsigned tries = 0; tries <= 2 * mode->levels; tries++) {
+        uint64_t physical = 0;
+        enum page_walk_result result = page_walk(mode, page, table_at_hand, translate, &physical);
+        if (result != PAGE_WALK_NEEDS) {
+            answer(out, result == PAGE_WALK_MAPPED, physical);
+            return true;
+        }
+        if (!read_table(translate, client, physical))
+            return false;
+    }
+    return false;
+}
+
+/* Once for each halt: does the stub find the same? It may see what we do not (nested paging). */
+static enum target_error check_walk(struct translate *translate, target_client client, unsigned cpu,
+                                    uint64_t page, const struct target_translation *walked)
+{
+    struct target_translation asked = {.error = TARGET_FAILED};
+    bool blind = translate->blind;
+    uint64_t epoch = translate->epoch;
+    enum target_error error = pages_by_stub(translate, client, cpu, &page, 1, &asked);
+    if (error != TARGET_OK || translate->epoch != epoch)
+        return error;
+    struct entry *entry = find(translate, cpu, page);
+    if (entry && !blind) { /* it need not blind all others */
+        HASH_DEL(translate->entries, entry);
+        free(entry);
+        translate->blind = false;
+    }
+    translate->walk_refused = asked.error != walked->error ||
+                              (asked.error == TARGET_OK && asked.physical != walked->physical);
+    if (translate->walk_refused)
+        log_debug(ROOM, "page tables are left to the stub");
+    translate->walk_checked = true;
+    return TARGET_OK;
+}
+
+/* Pages that it cannot tell are left to be found. */
+static enum target_error pages_by_walk(struct translate *translate, target_client client,
+                                       unsigned cpu, const uint64_t *pages, size_t count,
+                                       struct target_translation *out)
+{
+    const struct stub *stub = translate->monitor->stub;
+    struct page_walk_mode mode;
+    if (count < WALK_LEAST && translate->asked < ASKED_MOST) {
+        translate->asked++;
+        return TARGET_OK;
+    }
+    if (!stub->qemu || !stub->x86 || translate->walk_refused ||
+        find_stance(translate, client, cpu, &mode) != TARGET_OK || mode.smm || !mode.long_mode)
+        return TARGET_OK;
+    for (size_t i = 0; i < count && !translate->walk_refused; i++) {
+        const struct entry *entry = find(translate, cpu, pages[i]);
+        if (out[i].error != TARGET_FAILED)
+            continue;
+        if (entry) {
+            answer(&out[i], entry->mapped, entry->physical);
+            continue;
+        }
+        if (!walk_page(translate, client, &mode, pages[i], &out[i]))
+            return TARGET_OK;
+        enum target_error error = TARGET_OK;
+        if (!translate->walk_checked)
+            error = check_walk(translate, client, cpu, pages[i], &out[i]);
+        if (translate->walk_checked && !translate->walk_refused &&
+            walk_page(translate, client, &mode, pages[i], &out[i]))
+            keep(translate, cpu, pages[i], out[i].error == TARGET_OK, out[i].physical);
+        if (translate->walk_refused || error != TARGET_OK)
+            out[i].error = TARGET_FAILED;
+        if (error != TARGET_OK)
+            return error;
+    }
+    return TARGET_OK;
+}
+
 /* Through QMP, while the target runs: nothing of it is kept. */
 static enum target_error pages_by_monitor(struct translate *translate, target_client client,
                                           unsigned cpu, const uint64_t *pages, size_t count,
@@ -576,7 +854,10 @@ enum target_error translate_pages(struct translate *translate, target_client cli
     if (error == TARGET_OK) {
         error = TARGET_RUNNING;
         if (!running(translate))
-            error = pages_by_stub(translate, client, cpu, narrow, count, out);
+            error = pages_by_walk(translate, client, cpu, narrow, count, out);
+        if (error == TARGET_OK)
+            error = running(translate) ? TARGET_RUNNING
+                                       : pages_by_stub(translate, client, cpu, narrow, count, out);
         const struct qmp *qmp = translate->monitor->qmp;
         if (error == TARGET_RUNNING && stub->qemu && qmp && qmp_connected(qmp))
             error = pages_by_monitor(translate, client, cpu, narrow, count, out);

@@ -12,14 +12,30 @@ struct translate;
 struct translate *translate_new(const struct monitor *monitor);
 void translate_free(struct translate *translate);
 
-/* Memory or ports were written: page tables, and the memory map, may have changed. */
+/* Memory was written: page tables may have changed. */
 void translate_memory_changed(struct translate *translate);
+/* RAM or ROM was written, at these physical addresses: the same, unless it is known that no page
+ * table that was used lies there. */
+void translate_written(struct translate *translate, const struct target_run *runs, size_t count);
+/* As translate_written, for the virtual addresses of that processor. */
+void translate_written_virtual(struct translate *translate, unsigned cpu,
+                               const struct target_run *runs, size_t count);
 /* A device, a port or a register that moves the map about was written. */
 void translate_map_changed(struct translate *translate);
 /* The target has run, or registers were written: nothing is as it was. */
 void translate_all_changed(struct translate *translate);
 /* Changes whenever a translation may have changed: with every call while the target runs. */
 uint64_t translate_epoch(struct translate *translate);
+
+/* Changes whenever the memory map may have changed. */
+uint64_t translate_changes(const struct translate *translate);
+/* Do all of this machine's processors see one physical space by nature (an x86 one in system
+ * management mode apart), so that a translation says all? As far as the map was read. */
+bool translate_one_space(const struct translate *translate);
+/* Is what that halted processor sees the one physical space that all see: not in system management
+ * mode, no secure world? In a task. */
+enum target_error translate_plain(struct translate *translate, target_client client, unsigned cpu,
+                                  bool *plain);
 
 /* As target_ops.translate, in a task. */
 enum target_error translate_pages(struct translate *translate, target_client client, unsigned cpu,

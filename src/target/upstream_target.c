@@ -11,6 +11,7 @@
 #include "target/run_control.h"
 #include "target/transfer.h"
 #include "target/translate.h"
+#include "target/ways.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct upstream {
     struct monitor monitor;
     struct qmp *qmp; /* NULL: not configured */
     struct translate *translate;
+    struct ways *ways;
     struct run_control *run;
     bool attached;
     bool found_running; /* when we attached */
@@ -94,6 +96,8 @@ static void on_event(void *context, const char *name, json_t *data)
     struct upstream *upstream = context;
     (void)data;
     log_debug(ROOM, "QMP event %s", name);
+    if (strcmp(name, "DEVICE_DELETED") == 0 || strcmp(name, "MEMORY_DEVICE_SIZE_CHANGE") == 0)
+        translate_map_changed(upstream->translate);
     if (upstream->attached)
         run_control_event(upstream->run, name);
 }
@@ -117,6 +121,7 @@ static void on_lost(void *context, const char *reason)
     upstream->intruded = rsp_client_intruded(upstream->stub.rsp);
     upstream->info.features = "";
     log_warning(ROOM, "the target is lost: %s", reason);
+    ways_close(upstream->ways);
     if (upstream->qmp)
         qmp_disconnect(upstream->qmp, reason);
     if (upstream->listener.lost)
@@ -231,6 +236,9 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
     upstream->found_running = running || owed;
     translate_all_changed(upstream->translate);
     fill_info(upstream);
+    error = ways_open(upstream->ways, message, size);
+    if (error != TARGET_OK)
+        goto fail;
     if (!rsp_client_connected(rsp)) {
         snprintf(message, size, "%s", rsp_client_reason(rsp));
         error = TARGET_GONE;
@@ -245,6 +253,7 @@ static enum target_error try_attach(struct upstream *upstream, char *message, si
         error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
     return error;
 fail:
+    ways_close(upstream->ways);
     rsp_client_close(rsp);
     if (upstream->qmp) {
         /* The connect has stopped it, unless the stub said nothing: it is another's then, who
@@ -340,6 +349,7 @@ void upstream_detach(struct target *target)
         restore(upstream);
     bool attached = upstream->attached;
     upstream->attached = false;
+    ways_close(upstream->ways);
     rsp_client_close(upstream->stub.rsp);
     if (upstream->qmp)
         qmp_disconnect(upstream->qmp, "detached");
@@ -359,7 +369,11 @@ static enum target_state up_state(struct target *target)
 
 static const struct target_info *up_info(struct target *target)
 {
-    return &upstream_of(target)->info;
+    struct upstream *upstream = upstream_of(target);
+    /* These come and go. */
+    upstream->info.live_physical = upstream->attached && ways_live(upstream->ways);
+    upstream->info.live_virtual = upstream->attached && ways_live_virtual(upstream->ways);
+    return &upstream->info;
 }
 
 /* What every call needs first. */
@@ -436,11 +450,18 @@ static enum target_error transfer_virtual(struct target *target, target_client c
     }
     if (error != TARGET_OK)
         return error;
+    if (settings.address_mask == UINT64_MAX &&
+        ways_virtual(upstream->ways, client, cpu, runs, count, write)) {
+        for (size_t i = 0; i < count && error == TARGET_OK; i++)
+            error = runs[i].error;
+        return error;
+    }
     if (write)
-        translate_memory_changed(upstream->translate);
+        translate_written_virtual(upstream->translate, cpu, runs, count);
     error = transfer_runs(&settings, runs, count);
+    ways_count_runs(upstream->ways, WAY_RSP, write, runs, count);
     if (write)
-        translate_memory_changed(upstream->translate);
+        translate_written_virtual(upstream->translate, cpu, runs, count);
     return error;
 }
 
@@ -529,28 +550,22 @@ static enum target_error transfer_physical(struct target *target, target_client 
 {
     struct upstream *upstream = upstream_of(target);
     struct stub *stub = &upstream->stub;
-    bool natural = access == TARGET_ACCESS_NATURAL;
     enum target_error error = ready(upstream);
     if (error == TARGET_OK && !stub->qemu)
         error = TARGET_UNSUPPORTED;
-    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+    if (error == TARGET_OK && rsp_client_running(stub->rsp) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
     refuse_runs(runs, count, error);
     if (error != TARGET_OK)
         return error;
-    struct transfer_settings settings = {.stub = stub,
-                                         .client = client,
-                                         .space = RSP_SPACE_PHYSICAL,
-                                         .write = write,
-                                         .natural = natural,
-                                         .address_mask = UINT64_MAX};
     if (write)
-        translate_memory_changed(upstream->translate);
-    error = transfer_runs(&settings, runs, count);
-    if (natural && write) /* a device may move the map about (PAM, BARs by ECAM, SMRAM) */
+        translate_written(upstream->translate, runs, count);
+    error = ways_physical(upstream->ways, client, access, runs, count, write);
+    /* a device may move the map about (PAM, BARs by ECAM, SMRAM) */
+    if (access == TARGET_ACCESS_NATURAL && write)
         translate_map_changed(upstream->translate);
     else if (write)
-        translate_memory_changed(upstream->translate);
+        translate_written(upstream->translate, runs, count);
     return error;
 }
 
@@ -568,6 +583,32 @@ static enum target_error up_write_physical(struct target *target, target_client 
     return transfer_physical(target, client, access, runs, count, true);
 }
 
+static enum target_error up_fill_physical(struct target *target, target_client client,
+                                          uint64_t physical, uint64_t length, uint8_t byte,
+                                          uint64_t *done)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = ready(upstream);
+    (void)client;
+    *done = 0;
+    if (error == TARGET_OK && !upstream->stub.qemu)
+        error = TARGET_UNSUPPORTED;
+    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
+        error = TARGET_RUNNING;
+    if (error != TARGET_OK)
+        return error;
+    struct target_run run = {.address = physical, .length = (size_t)length};
+    translate_written(upstream->translate, &run, 1);
+    error = ways_fill(upstream->ways, physical, length, byte, done);
+    translate_written(upstream->translate, &run, 1);
+    return error;
+}
+
+static size_t up_transports(struct target *target, struct target_transport *out, size_t most)
+{
+    return ways_list(upstream_of(target)->ways, out, most);
+}
+
 /* Ports */
 
 static enum target_error port_command(struct upstream *upstream, target_client client,
@@ -583,6 +624,15 @@ static enum target_error port_command(struct upstream *upstream, target_client c
     return error;
 }
 
+/* TARGET_UNSUPPORTED: nothing was done, the monitor is to be asked. */
+static enum target_error by_qtest(struct upstream *upstream, uint16_t port, unsigned size,
+                                  uint32_t *value, bool write, char *message, size_t message_size)
+{
+    if (!upstream->attached || !upstream->info.ports)
+        return TARGET_UNSUPPORTED;
+    return ways_port(upstream->ways, port, size, value, write, message, message_size);
+}
+
 static enum target_error up_port_in(struct target *target, target_client client, uint16_t port,
                                     unsigned size, uint32_t *value, char *message,
                                     size_t message_size)
@@ -594,7 +644,11 @@ static enum target_error up_port_in(struct target *target, target_client client,
         snprintf(message, message_size, "no such port access");
         return TARGET_INVALID;
     }
-    enum target_error error = port_command(upstream, client, line, &text, message, message_size);
+    enum target_error error = by_qtest(upstream, port, size, value, false, message, message_size);
+    if (error != TARGET_UNSUPPORTED)
+        return error;
+    error = port_command(upstream, client, line, &text, message, message_size);
+    ways_count(upstream->ways, WAY_MONITOR, false, error == TARGET_OK ? size : 0);
     if (error == TARGET_OK && !monitor_text_parse_port_in(printed(&text), port, size, value)) {
         monitor_text_message(printed(&text), message, message_size);
         error = TARGET_FAILED;
@@ -614,7 +668,13 @@ static enum target_error up_port_out(struct target *target, target_client client
         snprintf(message, message_size, "no such port access");
         return TARGET_INVALID;
     }
-    enum target_error error = port_command(upstream, client, line, &text, message, message_size);
+    enum target_error error = by_qtest(upstream, port, size, &value, true, message, message_size);
+    if (error != TARGET_UNSUPPORTED) {
+        translate_map_changed(upstream->translate);
+        return error;
+    }
+    error = port_command(upstream, client, line, &text, message, message_size);
+    ways_count(upstream->ways, WAY_MONITOR, true, error == TARGET_OK ? size : 0);
     if (error == TARGET_OK && monitor_text_message(printed(&text), message, message_size)[0])
         error = TARGET_FAILED;
     buffer_free(&text);
@@ -659,6 +719,9 @@ static enum target_error flush_for_resume(struct upstream *upstream, target_clie
         if (listener->before_resume &&
             !listener->before_resume(listener->context, client, &wrote, message, size))
             return TARGET_FAILED;
+        /* What goes past the stub's queue does not wait in it for the resume. */
+        if (ways_drain(upstream->ways))
+            wrote = true;
         if (wrote && i == FLUSHES_MOST) {
             snprintf(message, size, "other connections write without a pause");
             return TARGET_FAILED;
@@ -672,10 +735,12 @@ static enum target_error up_resume(struct target *target, target_client client,
                                    size_t size)
 {
     struct upstream *upstream = upstream_of(target);
+    ways_hold(upstream->ways);
     enum target_error error = flush_for_resume(upstream, client, message, size);
-    if (error != TARGET_OK)
-        return error;
-    return run_control_resume(upstream->run, client, kind, cpu, message, size);
+    if (error == TARGET_OK)
+        error = run_control_resume(upstream->run, client, kind, cpu, message, size);
+    ways_release(upstream->ways);
+    return error;
 }
 
 static enum target_error up_interrupt(struct target *target, target_client client)
@@ -857,12 +922,15 @@ static enum target_error up_resume_packet(struct target *target, target_client c
     enum target_error error = ready(upstream);
     if (error == TARGET_OK && !resume_allowed(upstream, payload, length))
         error = TARGET_INVALID;
-    if (error == TARGET_OK)
-        error = flush_for_resume(upstream, client, message, message_size);
     if (error != TARGET_OK)
         return error;
-    return run_control_resume_packet(upstream->run, client, thread, payload, length, message,
-                                     message_size);
+    ways_hold(upstream->ways);
+    error = flush_for_resume(upstream, client, message, message_size);
+    if (error == TARGET_OK)
+        error = run_control_resume_packet(upstream->run, client, thread, payload, length, message,
+                                          message_size);
+    ways_release(upstream->ways);
+    return error;
 }
 
 static void up_stop_reply(struct target *target, char *reply, size_t size)
@@ -901,6 +969,8 @@ static const struct target_ops operations = {
     .resume_packet = up_resume_packet,
     .stop_reply = up_stop_reply,
     .read_live = up_read_live,
+    .fill_physical = up_fill_physical,
+    .transports = up_transports,
 };
 
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
@@ -924,9 +994,12 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
         upstream->qmp = qmp_new(loop, &config->qmp, config->timeout, &qmp);
     upstream->monitor = (struct monitor){.stub = &upstream->stub, .qmp = upstream->qmp};
     upstream->translate = translate_new(&upstream->monitor);
+    upstream->ways = upstream->translate ? ways_new(loop, config->timeout, &upstream->monitor,
+                                                    upstream->translate, &config->ways)
+                                         : NULL;
     upstream->run = run_control_new(loop, &upstream->stub, upstream->qmp, &run);
     if (!upstream->stub.rsp || (config->have_qmp && !upstream->qmp) || !upstream->translate ||
-        !upstream->run) {
+        !upstream->ways || !upstream->run) {
         upstream_free(&upstream->target);
         return NULL;
     }
@@ -942,6 +1015,7 @@ void upstream_free(struct target *target)
     if (upstream->qmp)
         qmp_free(upstream->qmp);
     run_control_free(upstream->run);
+    ways_free(upstream->ways);
     translate_free(upstream->translate);
     attach_forget(&upstream->stub);
     free(upstream);

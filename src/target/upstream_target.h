@@ -4,6 +4,7 @@
 
 #include "base/endpoint.h"
 #include "target/target.h"
+#include "target/ways.h"
 
 #include <ev.h>
 #include <stdbool.h>
@@ -13,10 +14,11 @@ struct upstream_config {
     struct endpoint gdb;
     bool have_qmp;
     struct endpoint qmp;
-    bool attach_halt;  /* halt the target on attach; else it goes on as it was found */
-    double timeout;    /* seconds of silence after which the target is lost */
-    unsigned pipeline; /* requests in flight; 0: 16 on QEMU, 1 elsewhere */
-    bool reattach;     /* after a loss, try every second until the target is back */
+    bool attach_halt;        /* halt the target on attach; else it goes on as it was found */
+    double timeout;          /* seconds of silence after which the target is lost */
+    unsigned pipeline;       /* requests in flight; 0: 16 on QEMU, 1 elsewhere */
+    struct ways_config ways; /* beside the stub; all zero: none but what needs no asking */
+    bool reattach;           /* after a loss, try every second until the target is back */
 };
 
 /* Nothing is connected yet: the target is lost. NULL when out of memory. */

@@ -1,0 +1,232 @@
+#define _GNU_SOURCE
+#include "target/direct_ram.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "target/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Regions whose host addresses are kept. */
+#define PLACES_MOST 16
+
+struct place {
+    uint64_t first, last, host;
+};
+
+struct direct_ram {
+    const struct monitor *monitor;
+    pid_t pid;
+    int pidfd; /* -1: closed */
+    enum direct_ram_writes writes;
+    uint64_t changes; /* the map's number when the places were asked for */
+    struct place places[PLACES_MOST];
+    size_t count;
+};
+
+struct direct_ram *direct_ram_new(const struct monitor *monitor)
+{
+    struct direct_ram *direct = calloc(1, sizeof *direct);
+    if (!direct)
+        return NULL;
+    direct->monitor = monitor;
+    direct->pidfd = -1;
+    return direct;
+}
+
+void direct_ram_free(struct direct_ram *direct)
+{
+    if (!direct)
+        return;
+    direct_ram_close(direct);
+    free(direct);
+}
+
+void direct_ram_close(struct direct_ram *direct)
+{
+    if (direct->pidfd >= 0)
+        close(direct->pidfd);
+    direct->pidfd = -1;
+    direct->count = 0;
+}
+
+bool direct_ram_opened(const struct direct_ram *direct)
+{
+    return direct->pidfd >= 0;
+}
+
+enum direct_ram_writes direct_ram_writes(const struct direct_ram *direct)
+{
+    return direct->writes;
+}
+
+/* Texts */
+
+bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name, uint64_t *host)
+{
+    /* "Host virtual address for 0x7c00 (pc.ram) is 0x7f0123456000" */
+    char start[192];
+    snprintf(start, sizeof start, "Host virtual address for 0x%" PRIx64 " (%s) is 0x", physical,
+             name);
+    struct text rest = {text, strlen(text)};
+    if (!text_word(&rest, start) || !text_hex(&rest, 16, host))
+        return false;
+    return rest.length == strspn(rest.start, "\r\n") && *host != 0;
+}
+
+enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *kvm)
+{
+    unsigned major = 0, minor = 0;
+    if (strncmp(kvm, "kvm support: enabled", strlen("kvm support: enabled")) == 0)
+        return DIRECT_RAM_PLAIN;
+    if (strncmp(kvm, "kvm support: ", strlen("kvm support: ")) != 0 ||
+        sscanf(version, "QEMU %u.%u", &major, &minor) != 2)
+        return DIRECT_RAM_NO_WRITES;
+    return major > 8 || (major == 8 && minor >= 1) ? DIRECT_RAM_TOUCHED_LAST : DIRECT_RAM_NO_WRITES;
+}
+
+/* The process */
+
+/* A proxy's memory is not the guest's: the program must be called a QEMU. */
+static bool is_qemu(pid_t pid)
+{
+    char path[64], program[512];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    ssize_t length = readlink(path, program, sizeof program - 1);
+    if (length <= 0)
+        return false;
+    program[length] = '\0';
+    const char *name = strrchr(program, '/');
+    return strstr(name ? name : program, "qemu") != NULL;
+}
+
+static bool alive(const struct direct_ram *direct)
+{
+    struct pollfd poller = {.fd = direct->pidfd, .events = POLLIN};
+    return direct->pidfd >= 0 && poll(&poller, 1, 0) == 0;
+}
+
+enum target_error direct_ram_open(struct direct_ram *direct, char *message, size_t size)
+{
+    const struct stub *stub = direct->monitor->stub;
+    struct buffer text = {0};
+    direct_ram_close(direct);
+    pid_t pid = rsp_client_peer(stub->rsp);
+    if (!stub->qemu || pid <= 0) {
+        snprintf(message, size, "no QEMU at the other end of a unix socket");
+        return TARGET_UNSUPPORTED;
+    }
+    enum target_error error = monitor_run(direct->monitor, 0, -1, "info kvm", &text, message, size);
+    if (error == TARGET_OK)
+        direct->writes = direct_ram_parse_writes(
+            stub->version, text.length > 0 ? (const char *)buffer_bytes(&text) : "");
+    buffer_free(&text);
+    if (error != TARGET_OK)
+        return error;
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    /* Checked once the process is held: its number cannot mean another any more. */
+    if (pidfd < 0 || !is_qemu(pid) || !rsp_client_connected(stub->rsp)) {
+        snprintf(message, size, "process %d is not to be opened, or no QEMU", (int)pid);
+        if (pidfd >= 0)
+            close(pidfd);
+        return TARGET_UNSUPPORTED;
+    }
+    direct->pid = pid;
+    direct->pidfd = pidfd;
+    return TARGET_OK;
+}
+
+/* Places */
+
+static enum target_error ask_host(struct direct_ram *direct, target_client client,
+                                  const struct target_region *region, uint64_t physical,
+                                  uint64_t *host)
+{
+    struct buffer text = {0};
+    char line[64], message[128];
+    snprintf(line, sizeof line, "gpa2hva 0x%" PRIx64, physical);
+    enum target_error error =
+        monitor_run(direct->monitor, client, -1, line, &text, message, sizeof message);
+    if (error == TARGET_OK &&
+        !direct_ram_parse_host(text.length > 0 ? (const char *)buffer_bytes(&text) : "", physical,
+                               region->name, host))
+        error = TARGET_UNSUPPORTED;
+    buffer_free(&text);
+    return error;
+}
+
+/* A range of the map is one piece of one block: its two ends lie as far apart in the host. */
+static enum target_error ask_place(struct direct_ram *direct, target_client client,
+                                   const struct target_region *region, struct place *place)
+{
+    uint64_t last = 0;
+    *place = (struct place){.first = region->first, .last = region->last};
+    enum target_error error = ask_host(direct, client, region, region->first, &place->host);
+    if (error == TARGET_OK)
+        error = ask_host(direct, client, region, region->last, &last);
+    if (error == TARGET_OK && last - place->host != region->last - region->first)
+        error = TARGET_UNSUPPORTED;
+    return error;
+}
+
+static enum target_error find_place(struct direct_ram *direct, target_client client,
+                                    const struct target_region *region, uint64_t changes,
+                                    struct place *place)
+{
+    if (direct->changes != changes)
+        direct->count = 0;
+    direct->changes = changes;
+    for (size_t i = 0; i < direct->count; i++) {
+        *place = direct->places[i];
+        if (place->first == region->first && place->last == region->last)
+            return TARGET_OK;
+    }
+    enum target_error error = ask_place(direct, client, region, place);
+    if (error == TARGET_OK && direct->changes == changes && direct->count < PLACES_MOST)
+        direct->places[direct->count++] = *place;
+    return error;
+}
+
+enum target_error direct_ram_move(struct direct_ram *direct, target_client client,
+                                  const struct target_region *region, uint64_t changes,
+                                  uint64_t physical, uint8_t *bytes, size_t length, bool write)
+{
+    struct place place;
+    if (!direct_ram_opened(direct) || region->kind != REGION_RAM || region->pci_bar ||
+        physical < region->first || physical > region->last || length == 0 ||
+        length - 1 > region->last - physical)
+        return TARGET_UNSUPPORTED;
+    enum target_error error = find_place(direct, client, region, changes, &place);
+    /* Asking suspends: it may run by now, and what was found may be nothing any more. */
+    if (error == TARGET_OK && rsp_client_running(direct->monitor->stub->rsp))
+        return TARGET_RUNNING;
+    if (error != TARGET_OK)
+        return error == TARGET_FAILED ? TARGET_UNSUPPORTED : error;
+    if (direct->changes != changes || !alive(direct))
+        return TARGET_UNSUPPORTED;
+    uint64_t host = place.host + (physical - place.first);
+    for (size_t done = 0; done < length;) {
+        struct iovec here = {.iov_base = bytes + done, .iov_len = length - done};
+        struct iovec there = {.iov_base = (void *)(uintptr_t)(host + done),
+                              .iov_len = length - done};
+        ssize_t moved = write ? process_vm_writev(direct->pid, &here, 1, &there, 1, 0)
+                              : process_vm_readv(direct->pid, &here, 1, &there, 1, 0);
+        if (moved <= 0) {
+            log_warning("target", "direct RAM is given up: %s",
+                        moved == 0 ? "nothing was moved" : strerror(errno));
+            direct_ram_close(direct);
+            /* What was written so far is written again: it is the same. */
+            return TARGET_UNSUPPORTED;
+        }
+        done += (size_t)moved;
+    }
+    return TARGET_OK;
+}

@@ -1,0 +1,43 @@
+/* The guest's RAM where it lies in QEMU's own memory, read and written from outside
+ * (process_vm_readv, process_vm_writev). Only for plain RAM, never for ROM, devices or what a PCI
+ * device has brought along, and only while the target is halted.
+ *
+ * What QEMU does with a write of its own is not done here: code that TCG has translated from the
+ * bytes stays, and neither migration nor a display hears of it. */
+#ifndef SB_TARGET_DIRECT_RAM_H
+#define SB_TARGET_DIRECT_RAM_H
+
+#include "target/monitor.h"
+#include "target/target.h"
+
+struct direct_ram;
+
+/* How bytes may be written. */
+enum direct_ram_writes {
+    DIRECT_RAM_NO_WRITES,    /* translated code could not be invalidated */
+    DIRECT_RAM_TOUCHED_LAST, /* with a write by QEMU to the last byte of each page's part (TCG
+                              * from QEMU 8.1 on drops what it has of the page up to there) */
+    DIRECT_RAM_PLAIN,        /* nothing is translated: KVM */
+};
+
+/* NULL when out of memory. */
+struct direct_ram *direct_ram_new(const struct monitor *monitor);
+void direct_ram_free(struct direct_ram *direct);
+/* In a task, target halted: find QEMU's process and see that its memory can be read. On failure
+ * message (size bytes) says why not. */
+enum target_error direct_ram_open(struct direct_ram *direct, char *message, size_t size);
+void direct_ram_close(struct direct_ram *direct);
+bool direct_ram_opened(const struct direct_ram *direct);
+enum direct_ram_writes direct_ram_writes(const struct direct_ram *direct);
+/* Move length bytes that lie within region, a REGION_RAM of the map as it stands; changes: the
+ * map's number, host addresses are asked for again when it moves. TARGET_UNSUPPORTED: nothing was
+ * moved, by another way, please. In a task. */
+enum target_error direct_ram_move(struct direct_ram *direct, target_client client,
+                                  const struct target_region *region, uint64_t changes,
+                                  uint64_t physical, uint8_t *bytes, size_t length, bool write);
+/* The answer to gpa2hva for an address in the region of that name. False where it is another. */
+bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name, uint64_t *host);
+/* What the version that QEMU tells of itself ("QEMU 8.2.1") and "info kvm" mean for writes. */
+enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *kvm);
+
+#endif

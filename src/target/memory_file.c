@@ -1,0 +1,104 @@
+#define _GNU_SOURCE
+#include "target/memory_file.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "target/monitor_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct memory_file {
+    const struct monitor *monitor;
+    int fd; /* -1: there is none */
+    bool refused;
+    struct task_mutex mutex; /* one file for all */
+};
+
+struct memory_file *memory_file_new(const struct monitor *monitor)
+{
+    struct memory_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return NULL;
+    file->monitor = monitor;
+    file->fd = memfd_create("spacebridge-memory", MFD_CLOEXEC);
+    return file;
+}
+
+void memory_file_free(struct memory_file *file)
+{
+    if (!file)
+        return;
+    if (file->fd >= 0)
+        close(file->fd);
+    free(file);
+}
+
+bool memory_file_open(const struct memory_file *file)
+{
+    return file->fd >= 0 && !file->refused;
+}
+
+void memory_file_reset(struct memory_file *file)
+{
+    file->refused = false;
+}
+
+static bool take(int fd, uint8_t *bytes, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t got = pread(fd, bytes + done, length - done, (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+static enum target_error save(struct memory_file *file, target_client client, uint64_t physical,
+                              uint8_t *bytes, size_t length)
+{
+    struct buffer text = {0};
+    struct stat status;
+    char line[128], message[160] = "";
+    /* What was there before must not pass for what was read. */
+    if (ftruncate(file->fd, 0) != 0)
+        return TARGET_UNSUPPORTED;
+    snprintf(line, sizeof line, "pmemsave 0x%" PRIx64 " 0x%zx /proc/%d/fd/%d", physical, length,
+             (int)getpid(), file->fd);
+    enum target_error error =
+        monitor_run(file->monitor, client, -1, line, &text, message, sizeof message);
+    if (error == TARGET_OK && text.length > 0)
+        monitor_text_message((const char *)buffer_bytes(&text), message, sizeof message);
+    buffer_free(&text);
+    if (error != TARGET_OK && error != TARGET_FAILED)
+        return error;
+    if (!message[0] && fstat(file->fd, &status) == 0 && status.st_size == (off_t)length &&
+        take(file->fd, bytes, length))
+        return TARGET_OK;
+    log_debug("target", "no bulk reads through a file: %s", message[0] ? message : "it is short");
+    file->refused = true;
+    return TARGET_UNSUPPORTED;
+}
+
+enum target_error memory_file_read(struct memory_file *file, target_client client,
+                                   uint64_t physical, uint8_t *bytes, size_t length)
+{
+    if (!memory_file_open(file) || length == 0 || length > MEMORY_FILE_MOST)
+        return TARGET_UNSUPPORTED;
+    task_mutex_lock(&file->mutex);
+    enum target_error error = save(file, client, physical, bytes, length);
+    if (ftruncate(file->fd, 0) != 0)
+        log_debug("target", "ftruncate: %s", strerror(errno));
+    task_mutex_unlock(&file->mutex);
+    return error;
+}

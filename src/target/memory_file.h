@@ -1,0 +1,26 @@
+/* Physical memory read in bulk through a file in memory: QEMU's monitor writes it there (pmemsave),
+ * and we read it. The file has no name but /proc/PID/fd/N, which only this user can open. */
+#ifndef SB_TARGET_MEMORY_FILE_H
+#define SB_TARGET_MEMORY_FILE_H
+
+#include "target/monitor.h"
+#include "target/target.h"
+
+struct memory_file;
+
+/* The most bytes of one read: QEMU does nothing else meanwhile. */
+#define MEMORY_FILE_MOST ((size_t)4 * 1024 * 1024)
+
+/* NULL when out of memory. */
+struct memory_file *memory_file_new(const struct monitor *monitor);
+void memory_file_free(struct memory_file *file);
+/* May it be tried? False once this QEMU could not write to our file. */
+bool memory_file_open(const struct memory_file *file);
+/* Another QEMU, another chance. */
+void memory_file_reset(struct memory_file *file);
+/* Read length bytes (1 to MEMORY_FILE_MOST) of RAM and ROM: pmemsave reports no errors, and would
+ * read devices. TARGET_UNSUPPORTED: by another way, please. In a task. */
+enum target_error memory_file_read(struct memory_file *file, target_client client,
+                                   uint64_t physical, uint8_t *bytes, size_t length);
+
+#endif

@@ -1,0 +1,656 @@
+#define _GNU_SOURCE
+#include "target/ways.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "target/direct_ram.h"
+#include "target/memory_file.h"
+#include "target/monitor_text.h"
+#include "target/qmp.h"
+#include "target/qtest.h"
+#include "target/qtest_open.h"
+#include "target/transfer.h"
+#include "target/translate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM "target"
+
+/* By measurement, on QEMU 7.2: from here on a virtual write is quicker through qtest than through M
+ * packets, and a read through a file than by either. */
+#define QTEST_LEAST       ((size_t)4 * 1024)
+#define MEMORY_FILE_LEAST ((size_t)64 * 1024)
+/* Single accesses that are handed over at once. */
+#define NATURAL_MOST 64
+
+struct ways {
+    const struct monitor *monitor;
+    struct translate *translate;
+    struct ways_config config;
+    struct qtest *qtest;
+    struct direct_ram *direct;
+    struct memory_file *file;
+    unsigned holds, busy;
+    struct task_cond idle;
+    char notes[WAYS][160]; /* why it is not open */
+    struct {
+        uint64_t calls, read, written;
+    } counts[WAYS];
+};
+
+static void qtest_closed(void *context, const char *reason)
+{
+    struct ways *ways = context;
+    snprintf(ways->notes[WAY_QTEST], sizeof ways->notes[0], "lost: %s", reason);
+    log_warning(ROOM, "qtest is lost, the other ways go on: %s", reason);
+}
+
+struct ways *ways_new(struct ev_loop *loop, double timeout, const struct monitor *monitor,
+                      struct translate *translate, const struct ways_config *config)
+{
+    struct ways *ways = calloc(1, sizeof *ways);
+    if (!ways)
+        return NULL;
+    ways->monitor = monitor;
+    ways->translate = translate;
+    ways->config = *config;
+    struct qtest_listener listener = {.context = ways, .closed = qtest_closed};
+    ways->qtest = qtest_new(loop, timeout, &listener);
+    ways->direct = direct_ram_new(monitor);
+    ways->file = memory_file_new(monitor);
+    if (!ways->qtest || !ways->direct || !ways->file) {
+        ways_free(ways);
+        return NULL;
+    }
+    return ways;
+}
+
+void ways_free(struct ways *ways)
+{
+    if (!ways)
+        return;
+    qtest_free(ways->qtest);
+    direct_ram_free(ways->direct);
+    memory_file_free(ways->file);
+    free(ways);
+}
+
+/* Open and closed */
+
+static enum target_error open_qtest(struct ways *ways, char *message, size_t size)
+{
+    struct endpoint endpoint = ways->config.qtest_endpoint;
+    enum target_error error = TARGET_OK;
+    if (!ways->config.have_qtest)
+        error = qtest_open_add(ways->monitor, &endpoint, message, size);
+    if (error == TARGET_OK)
+        error = qtest_connect(ways->qtest, &endpoint, message, size);
+    return error;
+}
+
+/* What came of opening a way. */
+static enum target_error opened(struct ways *ways, enum way way, enum ways_choice choice,
+                                const char *name, enum target_error error, char *message,
+                                size_t size)
+{
+    char why[160];
+    if (error == TARGET_OK) {
+        ways->notes[way][0] = '\0';
+        return TARGET_OK;
+    }
+    snprintf(why, sizeof why, "%s", message[0] ? message : target_error_text(error));
+    snprintf(ways->notes[way], sizeof ways->notes[0], "%s", why);
+    if (choice == WAYS_ON) {
+        snprintf(message, size, "--%s on cannot be had: %s", name, why);
+        return error;
+    }
+    log_warning(ROOM, "no %s: %s", name, why);
+    return TARGET_OK;
+}
+
+enum target_error ways_open(struct ways *ways, char *message, size_t size)
+{
+    const struct ways_config *config = &ways->config;
+    const struct stub *stub = ways->monitor->stub;
+    enum target_error error = TARGET_OK;
+    ways_close(ways);
+    memory_file_reset(ways->file);
+    for (size_t i = 0; i < WAYS; i++)
+        ways->notes[i][0] = '\0';
+    snprintf(ways->notes[WAY_QTEST], sizeof ways->notes[0], "off");
+    snprintf(ways->notes[WAY_DIRECT_RAM], sizeof ways->notes[0], "off");
+    if (config->qtest == WAYS_ON || (config->qtest == WAYS_AUTO && config->have_qtest)) {
+        message[0] = '\0';
+        if (stub->qemu)
+            error = open_qtest(ways, message, size);
+        else
+            error = TARGET_UNSUPPORTED;
+        error = opened(ways, WAY_QTEST, config->qtest, "qtest", error, message, size);
+    }
+    if (error == TARGET_OK && config->direct_ram != WAYS_OFF) {
+        message[0] = '\0';
+        error = direct_ram_open(ways->direct, message, size);
+        error =
+            opened(ways, WAY_DIRECT_RAM, config->direct_ram, "direct-ram", error, message, size);
+    }
+    return error;
+}
+
+void ways_close(struct ways *ways)
+{
+    qtest_close(ways->qtest);
+    direct_ram_close(ways->direct);
+}
+
+static bool have_monitor(const struct ways *ways)
+{
+    return ways->monitor->qmp && qmp_connected(ways->monitor->qmp);
+}
+
+static bool running(const struct ways *ways)
+{
+    return rsp_client_running(ways->monitor->stub->rsp);
+}
+
+bool ways_live(const struct ways *ways)
+{
+    return qtest_connected(ways->qtest) && have_monitor(ways);
+}
+
+bool ways_live_virtual(const struct ways *ways)
+{
+    return ways_live(ways) && translate_one_space(ways->translate);
+}
+
+static bool file_usable(const struct ways *ways)
+{
+    return memory_file_open(ways->file) && have_monitor(ways);
+}
+
+/* Counting */
+
+void ways_count(struct ways *ways, enum way way, bool write, uint64_t bytes)
+{
+    ways->counts[way].calls++;
+    *(write ? &ways->counts[way].written : &ways->counts[way].read) += bytes;
+}
+
+void ways_count_runs(struct ways *ways, enum way way, bool write, const struct target_run *runs,
+                     size_t count)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += runs[i].done;
+    ways_count(ways, way, write, bytes);
+}
+
+size_t ways_list(const struct ways *ways, struct target_transport *out, size_t most)
+{
+    static const char *const names[WAYS] = {"rsp", "monitor", "qtest", "memory-file", "direct-ram"};
+    const struct stub *stub = ways->monitor->stub;
+    const bool connected = rsp_client_connected(stub->rsp);
+    const bool open[WAYS] = {connected, connected && stub->qemu, qtest_connected(ways->qtest),
+                             connected && stub->qemu && file_usable(ways),
+                             direct_ram_opened(ways->direct)};
+    size_t count = most < WAYS ? most : WAYS;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (struct target_transport){.name = names[i],
+                                           .open = open[i],
+                                           .calls = ways->counts[i].calls,
+                                           .bytes_read = ways->counts[i].read,
+                                           .bytes_written = ways->counts[i].written};
+        if (!open[i])
+            snprintf(out[i].note, sizeof out[i].note, "%s", ways->notes[i]);
+    }
+    return count;
+}
+
+/* Single accesses */
+
+static uint64_t decode(const uint8_t *bytes, size_t width, bool big_endian)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < width; i++)
+        value |= (uint64_t)bytes[i] << 8 * (big_endian ? width - 1 - i : i);
+    return value;
+}
+
+static void encode(uint8_t *bytes, uint64_t value, size_t width, bool big_endian)
+{
+    for (size_t i = 0; i < width; i++)
+        bytes[i] = (uint8_t)(value >> 8 * (big_endian ? width - 1 - i : i));
+}
+
+/* What became of accesses some of which were not answered: the first of these may have happened. */
+static enum target_error unanswered(struct target_run *runs, size_t count, enum target_error error)
+{
+    for (size_t i = 0; i < count; i++)
+        runs[i].error = i == 0 ? error : TARGET_CANCELLED;
+    return error;
+}
+
+static enum target_error natural(struct ways *ways, struct target_run *runs, size_t count,
+                                 bool write)
+{
+    bool big_endian = qtest_big_endian(ways->qtest);
+    for (size_t from = 0; from < count;) {
+        struct qtest_request requests[NATURAL_MOST];
+        size_t some = 0;
+        for (; some < NATURAL_MOST && from + some < count; some++) {
+            const struct target_run *run = &runs[from + some];
+            requests[some] = (struct qtest_request){.verb = write ? QTEST_STORE : QTEST_LOAD,
+                                                    .width = (unsigned)run->length,
+                                                    .address = run->address};
+            if (run->length > 8)
+                return unanswered(&runs[from], count - from, TARGET_INVALID);
+            if (write)
+                requests[some].value = decode(run->bytes, run->length, big_endian);
+        }
+        enum target_error error = qtest_run(ways->qtest, requests, some);
+        for (size_t i = 0; i < some; i++, from++) {
+            struct target_run *run = &runs[from];
+            if (!requests[i].done)
+                return unanswered(run, count - from, error == TARGET_GONE ? TARGET_FAILED : error);
+            run->done = run->length;
+            run->error = TARGET_OK;
+            if (!write)
+                encode(run->bytes, requests[i].value, run->length, big_endian);
+        }
+    }
+    return TARGET_OK;
+}
+
+/* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
+
+/* How many runs from here lie behind each other, at the target and here; *length: all of them. */
+static size_t span(const struct target_run *runs, size_t count, size_t *length)
+{
+    size_t some = 1;
+    *length = runs[0].length;
+    while (some < count && runs[some].address == runs[0].address + *length &&
+           runs[some].bytes == runs[0].bytes + *length) {
+        *length += runs[some].length;
+        some++;
+    }
+    return some;
+}
+
+static void settle(struct target_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = runs[i].length;
+        runs[i].error = TARGET_OK;
+    }
+}
+
+/* QEMU writes the last byte of each page's part itself: what it has translated of it goes. */
+static enum target_error touch_pages(struct ways *ways, target_client client, uint64_t physical,
+                                     uint8_t *bytes, size_t length)
+{
+    size_t count = (size_t)(physical % TARGET_PAGE_SIZE + length - 1) / TARGET_PAGE_SIZE + 1;
+    struct target_run *run = calloc(count, sizeof *run);
+    enum target_error error = run ? TARGET_OK : TARGET_NO_MEMORY;
+    for (size_t i = 0, at = 0; i < count && run; i++) {
+        at += TARGET_PAGE_SIZE - (size_t)((physical + at) % TARGET_PAGE_SIZE);
+        if (at > length)
+            at = length;
+        run[i] =
+            (struct target_run){.address = physical + at - 1, .bytes = bytes + at - 1, .length = 1};
+    }
+    if (run && qtest_connected(ways->qtest)) {
+        error = natural(ways, run, count, true);
+    } else if (run) {
+        struct transfer_settings settings = {.stub = ways->monitor->stub,
+                                             .client = client,
+                                             .space = RSP_SPACE_PHYSICAL,
+                                             .write = true,
+                                             .address_mask = UINT64_MAX};
+        error = transfer_runs(&settings, run, count);
+    }
+    free(run);
+    return error;
+}
+
+static enum target_error by_direct_ram(struct ways *ways, target_client client,
+                                       const struct target_region *region, uint64_t physical,
+                                       uint8_t *bytes, size_t length, bool write)
+{
+    enum direct_ram_writes writes = direct_ram_writes(ways->direct);
+    if (!direct_ram_opened(ways->direct) || (write && writes == DIRECT_RAM_NO_WRITES))
+        return TARGET_UNSUPPORTED;
+    enum target_error error =
+        direct_ram_move(ways->direct, client, region, translate_changes(ways->translate), physical,
+                        bytes, length, write);
+    if (error == TARGET_OK && write && writes == DIRECT_RAM_TOUCHED_LAST)
+        error = touch_pages(ways, client, physical, bytes, length);
+    if (error == TARGET_OK)
+        ways_count(ways, WAY_DIRECT_RAM, write, length);
+    return error;
+}
+
+static enum target_error by_memory_file(struct ways *ways, target_client client,
+                                        const struct target_region *region, uint64_t physical,
+                                        uint8_t *bytes, size_t length)
+{
+    if (length < MEMORY_FILE_LEAST || !file_usable(ways) || region->flash ||
+        (region->kind != REGION_RAM && region->kind != REGION_ROM))
+        return TARGET_UNSUPPORTED;
+    for (size_t done = 0; done < length;) {
+        size_t piece = length - done < MEMORY_FILE_MOST ? length - done : MEMORY_FILE_MOST;
+        enum target_error error =
+            memory_file_read(ways->file, client, physical + done, bytes + done, piece);
+        if (error != TARGET_OK)
+            return error;
+        ways_count(ways, WAY_MEMORY_FILE, false, piece);
+        done += piece;
+    }
+    return TARGET_OK;
+}
+
+/* Everything that is not done yet, as one batch of requests. */
+static enum target_error by_qtest(struct ways *ways, struct target_run *runs, size_t count,
+                                  bool write)
+{
+    size_t pieces = 0, made = 0, length;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].error != TARGET_OK)
+            pieces += runs[i].length / QTEST_PIECE_MOST + 1;
+    if (pieces == 0)
+        return TARGET_OK;
+    struct qtest_request *requests = calloc(pieces, sizeof *requests);
+    if (!requests)
+        return TARGET_NO_MEMORY;
+    for (size_t i = 0; i < count;) {
+        if (runs[i].error == TARGET_OK) {
+            i++;
+            continue;
+        }
+        size_t some = span(&runs[i], count - i, &length);
+        for (size_t at = 0; at < length; made++) {
+            size_t piece = length - at < QTEST_PIECE_MOST ? length - at : QTEST_PIECE_MOST;
+            requests[made] = (struct qtest_request){.verb = write ? QTEST_WRITE : QTEST_READ,
+                                                    .address = runs[i].address + at,
+                                                    .length = piece,
+                                                    .bytes = runs[i].bytes + at};
+            at += piece;
+        }
+        i += some;
+    }
+    enum target_error error = qtest_run(ways->qtest, requests, made);
+    uint64_t moved = 0;
+    /* Requests and runs come in the same order: give each run what was answered of it. */
+    size_t r = 0, used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].error == TARGET_OK)
+            continue;
+        bool whole = true;
+        for (size_t at = 0; at < runs[i].length;) {
+            size_t part = requests[r].length - used;
+            if (part > runs[i].length - at)
+                part = runs[i].length - at;
+            whole = whole && requests[r].done;
+            runs[i].done += whole ? part : 0;
+            at += part;
+            used += part;
+            if (used == requests[r].length) {
+                r++;
+                used = 0;
+            }
+        }
+        moved += runs[i].done;
+        if (whole)
+            runs[i].error = TARGET_OK;
+    }
+    free(requests);
+    ways_count(ways, WAY_QTEST, write, moved);
+    return error;
+}
+
+/* Everything that is not done yet, through the stub. */
+static enum target_error by_stub(struct ways *ways, target_client client, struct target_run *runs,
+                                 size_t count, bool is_natural, bool write)
+{
+    struct transfer_settings settings = {.stub = ways->monitor->stub,
+                                         .client = client,
+                                         .space = RSP_SPACE_PHYSICAL,
+                                         .write = write,
+                                         .natural = is_natural,
+                                         .address_mask = UINT64_MAX};
+    struct target_run *left = calloc(count ? count : 1, sizeof *left);
+    size_t some = 0;
+    if (!left)
+        return TARGET_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].error != TARGET_OK)
+            left[some++] = (struct target_run){
+                .address = runs[i].address, .bytes = runs[i].bytes, .length = runs[i].length};
+    enum target_error error = some > 0 ? transfer_runs(&settings, left, some) : TARGET_OK;
+    if (some > 0)
+        ways_count_runs(ways, WAY_RSP, write, left, some);
+    some = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].error == TARGET_OK)
+            continue;
+        runs[i].done = left[some].done;
+        runs[i].error = left[some++].error;
+    }
+    free(left);
+    return error;
+}
+
+/* By the ways that take one span after the other. What they leave is not done yet. */
+static void by_spans(struct ways *ways, target_client client, struct target_run *runs, size_t count,
+                     bool write)
+{
+    size_t length;
+    for (size_t i = 0; i < count;) {
+        struct target_region region;
+        size_t some = span(&runs[i], count - i, &length);
+        if (length == 0) {
+            settle(&runs[i], some);
+        } else if (translate_classify(ways->translate, client, runs[i].address, &region) ==
+                       TARGET_OK &&
+                   region.first <= runs[i].address && length - 1 <= region.last - runs[i].address &&
+                   !running(ways)) {
+            enum target_error error =
+                by_direct_ram(ways, client, &region, runs[i].address, runs[i].bytes, length, write);
+            if (error == TARGET_UNSUPPORTED && !write)
+                error =
+                    by_memory_file(ways, client, &region, runs[i].address, runs[i].bytes, length);
+            if (error == TARGET_OK)
+                settle(&runs[i], some);
+        }
+        i += some;
+    }
+}
+
+static enum target_error bulk(struct ways *ways, target_client client, struct target_run *runs,
+                              size_t count, bool write)
+{
+    bool fast = direct_ram_opened(ways->direct) || (!write && file_usable(ways));
+    enum target_error error = TARGET_OK;
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = 0;
+        runs[i].error = TARGET_CANCELLED;
+    }
+    if (fast && !running(ways))
+        by_spans(ways, client, runs, count, write);
+    if (qtest_connected(ways->qtest)) {
+        error = by_qtest(ways, runs, count, write);
+        if (error != TARGET_GONE)
+            goto done;
+    }
+    /* RAM may be written once more: what qtest had not acknowledged goes by the stub. */
+    error = by_stub(ways, client, runs, count, false, write);
+done:
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].error == TARGET_CANCELLED)
+            runs[i].error = error != TARGET_OK ? error : TARGET_FAILED;
+        if (error == TARGET_OK)
+            error = runs[i].error;
+    }
+    return error;
+}
+
+enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
+                                struct target_run *runs, size_t count, bool write)
+{
+    if (access == TARGET_ACCESS_BULK)
+        return bulk(ways, client, runs, count, write);
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = 0;
+        runs[i].error = TARGET_CANCELLED;
+    }
+    if (!qtest_connected(ways->qtest))
+        return by_stub(ways, client, runs, count, true, write);
+    enum target_error error = natural(ways, runs, count, write);
+    ways_count_runs(ways, WAY_QTEST, write, runs, count);
+    return error;
+}
+
+/* Virtual memory */
+
+/* Is it worth leaving the stub for, and is there a way? */
+static bool virtual_wanted(const struct ways *ways, const struct target_run *runs, size_t count,
+                           bool write)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += runs[i].length;
+    if (write && direct_ram_opened(ways->direct) &&
+        direct_ram_writes(ways->direct) != DIRECT_RAM_NO_WRITES)
+        return true;
+    if (write)
+        return qtest_connected(ways->qtest) && total >= QTEST_LEAST;
+    return direct_ram_opened(ways->direct) || (file_usable(ways) && total >= MEMORY_FILE_LEAST);
+}
+
+/* Where the runs lie. False: not all of them in RAM (or, to be read, in ROM), or it cannot be told.
+ */
+static bool find_physical(struct ways *ways, target_client client, unsigned cpu,
+                          const struct target_run *runs, size_t count, bool write,
+                          struct target_run *physical)
+{
+    uint64_t *pages = calloc(count, sizeof *pages);
+    struct target_translation *found = calloc(count, sizeof *found);
+    bool good = pages && found;
+    for (size_t i = 0; i < count && good; i++)
+        pages[i] = runs[i].address & TARGET_PAGE_MASK;
+    good = good && translate_pages(ways->translate, client, cpu, pages, count, found) == TARGET_OK;
+    for (size_t i = 0; i < count && good; i++) {
+        uint64_t at = found[i].physical + (runs[i].address - pages[i]);
+        const struct target_region *region = &found[i].region;
+        size_t length = runs[i].length ? runs[i].length : 1;
+        good = found[i].error == TARGET_OK && !region->unreachable && region->first <= at &&
+               at <= region->last && length - 1 <= region->last - at &&
+               (region->kind == REGION_RAM ||
+                (region->kind == REGION_ROM && !region->flash && !write));
+        physical[i] =
+            (struct target_run){.address = at, .bytes = runs[i].bytes, .length = runs[i].length};
+    }
+    free(pages);
+    free(found);
+    return good;
+}
+
+bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_run *runs,
+                  size_t count, bool write)
+{
+    if (count == 0 || ways->holds > 0 || !virtual_wanted(ways, runs, count, write))
+        return false;
+    struct target_run *physical = calloc(count, sizeof *physical);
+    bool plain = false;
+    if (!physical)
+        return false;
+    ways->busy++;
+    bool taken = translate_plain(ways->translate, client, cpu, &plain) == TARGET_OK && plain &&
+                 find_physical(ways, client, cpu, runs, count, write, physical) && !running(ways) &&
+                 ways->holds == 0;
+    if (taken) {
+        if (write)
+            translate_written(ways->translate, physical, count);
+        bulk(ways, client, physical, count, write);
+        if (write)
+            translate_written(ways->translate, physical, count);
+        for (size_t i = 0; i < count; i++) {
+            runs[i].done = physical[i].done;
+            runs[i].error = physical[i].error;
+        }
+    }
+    free(physical);
+    if (--ways->busy == 0)
+        task_cond_broadcast(&ways->idle);
+    return taken;
+}
+
+void ways_hold(struct ways *ways)
+{
+    ways->holds++;
+}
+
+void ways_release(struct ways *ways)
+{
+    ways->holds--;
+}
+
+bool ways_drain(struct ways *ways)
+{
+    bool waited = ways->busy > 0;
+    while (ways->busy > 0)
+        task_cond_wait(&ways->idle, -1);
+    return waited;
+}
+
+/* Ports and fills */
+
+enum target_error ways_port(struct ways *ways, uint16_t port, unsigned size, uint32_t *value,
+                            bool write, char *message, size_t message_size)
+{
+    struct qtest_request request = {.verb = write ? QTEST_OUT : QTEST_IN,
+                                    .width = size,
+                                    .address = port,
+                                    .value = write ? *value : 0};
+    if (!qtest_connected(ways->qtest))
+        return TARGET_UNSUPPORTED;
+    enum target_error error = qtest_run(ways->qtest, &request, 1);
+    if (error == TARGET_GONE) {
+        snprintf(message, message_size,
+                 "qtest was lost: the access may have been made, and is not made again");
+        return TARGET_FAILED;
+    }
+    if (error == TARGET_OK)
+        ways_count(ways, WAY_QTEST, write, size);
+    if (error == TARGET_OK && !write)
+        *value = (uint32_t)request.value;
+    return error;
+}
+
+enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
+                            uint64_t *done)
+{
+    *done = 0;
+    while (*done < length) {
+        struct qtest_request requests[16];
+        size_t count = 0;
+        uint64_t at = *done;
+        if (!qtest_connected(ways->qtest))
+            return TARGET_UNSUPPORTED;
+        for (; count < 16 && at < length; count++) {
+            size_t piece = length - at < QTEST_FILL_MOST ? (size_t)(length - at) : QTEST_FILL_MOST;
+            requests[count] = (struct qtest_request){
+                .verb = QTEST_FILL, .address = physical + at, .length = piece, .value = byte};
+            at += piece;
+        }
+        enum target_error error = qtest_run(ways->qtest, requests, count);
+        for (size_t i = 0; i < count && requests[i].done; i++) {
+            *done += requests[i].length;
+            ways_count(ways, WAY_QTEST, true, requests[i].length);
+        }
+        if (error != TARGET_OK)
+            return error == TARGET_GONE ? TARGET_UNSUPPORTED : error;
+    }
+    return TARGET_OK;
+}
