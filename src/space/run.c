@@ -40,9 +40,11 @@ HRESULT session_set_execution_status(struct session *session, uint32_t status)
     if (!error)
         error = target->ops->resume(target, session->client, how, session->cpu, message,
                                     sizeof(message));
-    if (error)
+    if (error) {
+        session->space->resuming = false;
         return session_fail(session, space_hresult(error, E_FAIL), "SetExecutionStatus: %s",
                             message[0] ? message : target_error_text(error));
+    }
     return S_OK;
 }
 

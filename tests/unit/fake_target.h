@@ -68,7 +68,8 @@ struct fake_target {
     uint64_t epoch;
     bool epoch_on_write; /* the epoch moves with every write, as on a target that cannot know better
                           */
-    size_t read_limit;   /* virtual reads of more bytes than this fail (0: none do) */
+    bool translate_running; /* a monitor answers translations while the target runs */
+    size_t read_limit;      /* virtual reads of more bytes than this fail (0: none do) */
     unsigned pointer_size;
     uint8_t ports[0x10000 + 4];
     unsigned pci_buses;

@@ -497,6 +497,37 @@ START_TEST(test_write_through_follows_only_what_was_written)
 }
 END_TEST
 
+START_TEST(test_write_through_to_the_same_memory_twice)
+{
+    uint8_t bytes[2 * PAGE], back[2 * PAGE];
+
+    assert_hr(session_set_cache_policy(machine.a, CACHE_WRITE_THROUGH), S_OK);
+    fake_map(fake, 0, BASE + PAGE, RAM_AT);
+    memset(bytes, '1', PAGE);
+    memset(bytes + PAGE, '2', PAGE);
+    assert_hr(session_write_virtual(machine.a, BASE, bytes, sizeof(bytes), NULL), S_OK);
+    assert_hr(session_read_virtual(machine.a, BASE, back, sizeof(back), NULL), S_OK);
+    ck_assert_mem_eq(back, bytes + PAGE, PAGE);
+    ck_assert_mem_eq(back + PAGE, bytes + PAGE, PAGE);
+}
+END_TEST
+
+START_TEST(test_write_through_to_a_page_that_moves_under_it)
+{
+    uint8_t bytes[2 * PAGE], byte = 0;
+
+    assert_hr(session_set_cache_policy(machine.a, CACHE_WRITE_THROUGH), S_OK);
+    fake->table_byte = (struct fake_table_byte){RAM_AT + 16, 0, BASE + PAGE, RAM_AT + 5 * PAGE};
+    memset(bytes, 'w', sizeof(bytes));
+    assert_hr(session_write_virtual(machine.a, BASE, bytes, sizeof(bytes), NULL), S_OK);
+    ck_assert_uint_eq(*ram(&machine, BASE + 5 * PAGE), 'w');
+    /* and back: nothing was written there */
+    fake_map(fake, 0, BASE + PAGE, RAM_AT + PAGE);
+    assert_hr(session_read_virtual(machine.a, BASE + PAGE, &byte, 1, NULL), S_OK);
+    ck_assert_uint_eq(byte, 0);
+}
+END_TEST
+
 START_TEST(test_off_is_as_uncached)
 {
     uint8_t bytes[4];
@@ -814,6 +845,8 @@ int main(void)
     tcase_add_test(tests, test_a_partly_acknowledged_write_is_counted_as_such);
     tcase_add_test(tests, test_write_through_writes_the_target_first);
     tcase_add_test(tests, test_write_through_follows_only_what_was_written);
+    tcase_add_test(tests, test_write_through_to_the_same_memory_twice);
+    tcase_add_test(tests, test_write_through_to_a_page_that_moves_under_it);
     tcase_add_test(tests, test_off_is_as_uncached);
     tcase_add_test(tests, test_rom_is_patched_by_virtual_writes_and_cached);
     tcase_add_test(tests, test_a_device_gets_natural_accesses_each_byte_once);
