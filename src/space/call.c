@@ -110,6 +110,20 @@ HRESULT space_hresult(enum target_error error, HRESULT fault)
     return E_FAIL;
 }
 
+bool session_live(const struct session *session, bool is_virtual)
+{
+    struct target *target = session->space->target;
+    if (target->ops->state(target) != TARGET_STATE_RUNNING)
+        return false;
+    const struct target_info *info = target->ops->info(target);
+    return is_virtual ? info->live_virtual : info->live_physical;
+}
+
+enum target_error session_memory_ready(const struct session *session, bool is_virtual)
+{
+    return session_live(session, is_virtual) ? TARGET_OK : session_ready(session);
+}
+
 enum target_error session_ready(const struct session *session)
 {
     struct target *target = session->space->target;

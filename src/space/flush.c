@@ -207,7 +207,7 @@ HRESULT flush_view(struct session *session, struct flush_result *result)
     result->watch_kept = result->watch_length;
     if (!view->dirty_bytes)
         return S_OK;
-    result->error = session_ready(session);
+    result->error = session_memory_ready(session, true);
     if (result->error == TARGET_RUNNING) {
         snprintf(result->reason, sizeof(result->reason), "%s", target_error_text(result->error));
         return flush_hresult(result);

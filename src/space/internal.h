@@ -89,6 +89,11 @@ HRESULT session_fail(struct session *session, HRESULT hr, const char *format, ..
 HRESULT space_hresult(enum target_error error, HRESULT fault);
 /* TARGET_OK while the target is halted. */
 enum target_error session_ready(const struct session *session);
+/* The target runs, and its virtual (else only its physical) memory can be reached all the same,
+ * without stopping it. Nothing of it may be kept. */
+bool session_live(const struct session *session, bool is_virtual);
+/* TARGET_OK while it is halted, or session_live(). */
+enum target_error session_memory_ready(const struct session *session, bool is_virtual);
 
 /* --- page.c: what lies behind the pages of a call --- */
 
@@ -159,6 +164,10 @@ void transfer_changed(struct session *session, enum write_kind kind, uint64_t pa
 enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t from, size_t to,
                                        struct target_run *run, size_t count);
+/* Read virtual runs of page[from..to), in rising order, each in RAM or ROM as far as that page
+ * tells; done and error are in the runs. */
+void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
+                         struct target_run *run, size_t count);
 /* Naturally aligned physical accesses of 8, 4, 2 or 1 bytes, the widest first, in order. */
 enum target_error transfer_read_natural(struct session *session, uint64_t physical, uint8_t *bytes,
                                         size_t length, size_t *done);
@@ -167,9 +176,9 @@ enum target_error transfer_write_natural(struct session *session, enum write_kin
                                          size_t length, size_t *done);
 /* Bytes of one page of any kind, each region in its own way. reason (SESSION_REASON_SIZE) says why
  * it stopped short. */
-enum target_error transfer_read_piece(struct session *session, const struct page *page,
-                                      size_t first, uint8_t *bytes, size_t length, size_t *done,
-                                      char *reason);
+enum target_error transfer_read_piece(struct session *session, const struct pages *pages,
+                                      size_t index, size_t first, uint8_t *bytes, size_t length,
+                                      size_t *done, char *reason);
 enum target_error transfer_write_piece(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t index, size_t first,
                                        const uint8_t *bytes, size_t length, size_t *done,

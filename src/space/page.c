@@ -148,6 +148,9 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
             return error;
         if (target->ops->translation_epoch(target) == pages->epoch)
             return TARGET_OK;
+        /* While it runs nothing can be held still: good for what is done at once. */
+        if (session_live(session, true))
+            return TARGET_OK;
     }
     return TARGET_OK;
 }

@@ -152,7 +152,7 @@ static bool physical_may_start(struct call *call, uint32_t flags)
         call_refuse(call, E_INVALIDARG, "Flags %" PRIu32 " is not a DEBUG_PHYSICAL value", flags);
         return false;
     }
-    enum target_error error = session_ready(call->session);
+    enum target_error error = session_memory_ready(call->session, false);
     if (error != TARGET_GONE && !target->ops->info(target)->physical) {
         call_refuse(call, E_NOTIMPL, "this target has no physical space");
         return false;

@@ -38,7 +38,7 @@ static HRESULT pointers_begin(struct session *session, const char *name, uint32_
                               uint32_t *size)
 {
     struct target *target = session->space->target;
-    enum target_error error = session_ready(session);
+    enum target_error error = session_memory_ready(session, true);
 
     if (!error)
         error = target->ops->pointer_size(target, session->client, session->cpu, &format->size);

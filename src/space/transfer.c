@@ -118,6 +118,61 @@ static void run_moved(struct session *session, enum write_kind kind, const struc
         view_drop_clean(&session->view, line, 0, VIEW_LINE_SIZE);
 }
 
+/* Virtual runs while the target runs: where their pages were found to lie just now. ROM is written
+ * by virtual address alone, so not now. */
+static void transfer_running(struct session *session, const struct pages *pages, size_t from,
+                             size_t to, struct target_run *run, size_t count, bool write)
+{
+    struct target *target = session->space->target;
+    struct target_run *physical = calloc(count, sizeof(*physical));
+    size_t some = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct page *page = page_of(pages, from, to, run[i].address);
+        uint64_t at = page ? page->physical + (run[i].address - page->address) : 0;
+        size_t length = run[i].length;
+        struct target_region region;
+        run[i].done = 0;
+        run[i].error = physical ? TARGET_OK : TARGET_NO_MEMORY;
+        if (physical && !page)
+            run[i].error = TARGET_FAILED;
+        if (!run[i].error && length)
+            run[i].error = piece_region(session, page, at, &region, &length);
+        if (run[i].error || !run[i].length)
+            continue;
+        if (region.unreachable || (region.kind != REGION_RAM && region.kind != REGION_ROM))
+            run[i].error = TARGET_FAULT;
+        else if (length < run[i].length || (write && region.kind == REGION_ROM))
+            run[i].error = TARGET_RUNNING;
+        else
+            physical[some++] =
+                (struct target_run){.address = at, .bytes = run[i].bytes, .length = length};
+    }
+    if (some && write)
+        target->ops->write_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
+    else if (some)
+        target->ops->read_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
+    some = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (run[i].error || !run[i].length)
+            continue;
+        run[i].done = physical[some].done;
+        run[i].error = physical[some++].error;
+    }
+    free(physical);
+}
+
+void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
+                         struct target_run *run, size_t count)
+{
+    struct target *target = session->space->target;
+
+    if (session_live(session, true))
+        transfer_running(session, pages, from, to, run, count, false);
+    else
+        target->ops->read_virtual(target, session->client, session->cpu, run, count);
+}
+
 /* A virtual write is answered OK even when it hit a device, and was lost (QEMU below 10.0). Where
  * translations may have moved since they were made (by these very writes, when they hit page
  * tables), look again: what may have missed RAM and ROM was not written. */
@@ -162,14 +217,18 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
 
     if (!count)
         return TARGET_OK;
-    target->ops->write_virtual(target, session->client, session->cpu, run, count);
+    bool live = session_live(session, true);
+    if (live)
+        transfer_running(session, pages, from, to, run, count, true);
+    else
+        target->ops->write_virtual(target, session->client, session->cpu, run, count);
     /* Also what was not acknowledged may have arrived. */
     for (size_t i = 0; i < count; i++) {
         const struct page *page = page_of(pages, from, to, run[i].address);
         transfer_changed(session, kind, page->address,
                          page->physical + (run[i].address - page->address), run[i].length);
     }
-    if (target->ops->translation_epoch(target) != pages->epoch)
+    if (!live && target->ops->translation_epoch(target) != pages->epoch)
         verify_pages(session, kind, pages, from, to, run, count);
     for (size_t i = 0; i < count; i++) {
         if (run[i].done < run[i].length)
@@ -254,11 +313,11 @@ static enum target_error piece_refused(const struct target_region *region, char 
     return TARGET_OK;
 }
 
-enum target_error transfer_read_piece(struct session *session, const struct page *page,
-                                      size_t first, uint8_t *bytes, size_t length, size_t *done,
-                                      char *reason)
+enum target_error transfer_read_piece(struct session *session, const struct pages *pages,
+                                      size_t index, size_t first, uint8_t *bytes, size_t length,
+                                      size_t *done, char *reason)
 {
-    struct target *target = session->space->target;
+    const struct page *page = &pages->page[index];
     enum target_error error = TARGET_OK;
 
     *reason = '\0';
@@ -275,7 +334,8 @@ enum target_error transfer_read_piece(struct session *session, const struct page
             error = transfer_read_natural(session, physical, bytes + *done, part, &got);
         } else {
             struct target_run run = {page->address + first + *done, bytes + *done, part, 0, 0};
-            error = target->ops->read_virtual(target, session->client, session->cpu, &run, 1);
+            transfer_read_pages(session, pages, index, index + 1, &run, 1);
+            error = run.error;
             got = run.done;
         }
         *done += got;

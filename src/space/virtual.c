@@ -21,23 +21,36 @@ static bool call_may_start(struct call *call)
 {
     if (!call->size)
         return false;
-    enum target_error error = session_ready(call->session);
+    enum target_error error = session_memory_ready(call->session, true);
     if (error)
         call_stop(call, error, NULL);
     return !error;
 }
 
-/* Look up the next pages of a call. False: it stops here. */
+/* Look up the next pages of a call. False: it stops here. by_view: for the view, which is of a
+ * halted target. */
 static bool call_look_up(struct call *call, struct pages *pages, bool by_view)
 {
     pages_cover(pages, call->offset + call->done, call->size - call->done);
     enum target_error error = pages_look_up(call->session, pages, 0, by_view);
     /* The target may have been resumed, or lost, while it was asked. */
     if (!error)
-        error = session_ready(call->session);
+        error = by_view ? session_ready(call->session) : session_memory_ready(call->session, true);
     if (error)
         call_stop(call, error, NULL);
     return !error;
+}
+
+/* Did the call on the view stop because the target runs, and can it go on past the view? The bytes
+ * that wait in the view go first. */
+static bool call_goes_on(struct call *call)
+{
+    struct session *session = call->session;
+
+    if (call->hr || call->error != TARGET_RUNNING || !session_live(session, true))
+        return false;
+    call->error = TARGET_OK;
+    return flush_within(call);
 }
 
 /* Put bytes that are in the target as well into the view, as far as there is room. */
@@ -161,9 +174,10 @@ static size_t slot_retry(struct session *session, const struct page *page, uint6
 }
 
 /* Bytes of a page that only the view, or an access of its own kind, can answer. */
-static void read_page_alone(struct call *call, const struct page *page, uint8_t *buffer)
+static void read_page_alone(struct call *call, const struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
+    const struct page *page = &pages->page[0];
     size_t end = page->first + page->length;
 
     for (size_t at = page->first; at < end;) {
@@ -183,7 +197,7 @@ static void read_page_alone(struct call *call, const struct page *page, uint8_t 
         if (!line || !view_next_missing(line, at, end, &first, &length))
             length = end - at;
         enum target_error error = transfer_read_piece(
-            session, page, at, buffer + (at - page->first), length, &length, reason);
+            session, pages, 0, at, buffer + (at - page->first), length, &length, reason);
         call->done += length;
         at += length;
         if (error) {
@@ -259,7 +273,7 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
             read_pages(call, pages, count, buffer + call->done, slots, run);
         } else {
             page_settle(session, &pages->page[0], pages->epoch);
-            read_page_alone(call, &pages->page[0], buffer + call->done);
+            read_page_alone(call, pages, buffer + call->done);
         }
     }
     free(slots);
@@ -269,7 +283,6 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
 static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
-    struct target *target = session->space->target;
     struct target_run *run = malloc(pages->capacity * sizeof(*run));
 
     if (!run)
@@ -289,13 +302,13 @@ static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffe
         } else if (!count) {
             char reason[SESSION_REASON_SIZE];
             size_t got;
-            enum target_error error =
-                transfer_read_piece(session, page, page->first, into, page->length, &got, reason);
+            enum target_error error = transfer_read_piece(session, pages, 0, page->first, into,
+                                                          page->length, &got, reason);
             call->done += got;
             if (error)
                 call_stop(call, error, "%s", reason);
         } else {
-            target->ops->read_virtual(target, session->client, session->cpu, run, count);
+            transfer_read_pages(session, pages, 0, count, run, count);
             for (size_t i = 0; i < count && !call->error; i++) {
                 call->done += run[i].done;
                 if (run[i].done < run[i].length)
@@ -397,7 +410,7 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
             page_settle(session, &page[i], pages->epoch);
         uint64_t generation = session->generation;
         transfer_write_pages(session, kind, pages, 0, count, run, count);
-        bool keep = session->generation == generation;
+        bool keep = session->generation == generation && !session_ready(session);
         if (kind == WRITE_VIEW)
             pages_follow(session, pages, count, keep, run);
         for (size_t i = 0; i < count && !call->error; i++) {
@@ -483,7 +496,7 @@ static HRESULT read_virtual(struct call *call, void *buffer, bool cached, uint32
             call_stop(call, TARGET_NO_MEMORY, NULL);
         else if (cached)
             read_cached(call, pages, buffer);
-        else
+        if (pages && (!cached || call_goes_on(call)))
             read_uncached(call, pages, buffer);
         pages_free(pages);
     }
@@ -505,6 +518,8 @@ static HRESULT write_virtual(struct call *call, const void *buffer, enum cache_p
             write_back(call, pages, buffer);
         else
             write_past(call, pages, buffer, policy == CACHE_OFF ? WRITE_UNCACHED : WRITE_VIEW);
+        if (pages && policy == CACHE_WRITE_BACK && call_goes_on(call))
+            write_past(call, pages, buffer, WRITE_UNCACHED);
         pages_free(pages);
     }
     task_mutex_unlock(&session->mutex);
