@@ -257,6 +257,29 @@ static HRESULT do_write_physical2(struct running *running)
                           &running->arguments[2].bin);
 }
 
+typedef HRESULT fill_fn(struct session *, uint64_t, uint32_t, const void *, uint32_t, uint32_t *);
+
+static HRESULT fill(struct running *running, fill_fn *fill_range)
+{
+    const msgpack_object_bin *pattern = &running->arguments[2].bin;
+    uint32_t filled = 0;
+
+    HRESULT hr =
+        fill_range(running->session, running->arguments[0].number,
+                   (uint32_t)running->arguments[1].number, pattern->ptr, pattern->size, &filled);
+    return result_number(running, hr, filled);
+}
+
+static HRESULT do_fill_virtual(struct running *running)
+{
+    return fill(running, session_fill_virtual);
+}
+
+static HRESULT do_fill_physical(struct running *running)
+{
+    return fill(running, session_fill_physical);
+}
+
 static HRESULT do_read_io(struct running *running)
 {
     const union argument *arguments = running->arguments;
@@ -395,6 +418,33 @@ static HRESULT do_get_cache_status(struct running *running)
     return hr;
 }
 
+static HRESULT do_get_transport_status(struct running *running)
+{
+    struct target_transport ways[TARGET_TRANSPORTS_MOST];
+    size_t count = session_get_transport_status(running->session, ways, TARGET_TRANSPORTS_MOST);
+    msgpack_packer *packer = answer_result(&running->answer, S_OK, 1);
+
+    msgpack_pack_map(packer, count);
+    for (size_t i = 0; i < count; i++) {
+        answer_pack_text(packer, ways[i].name);
+        msgpack_pack_map(packer, 5);
+        answer_pack_text(packer, "open");
+        if (ways[i].open)
+            msgpack_pack_true(packer);
+        else
+            msgpack_pack_false(packer);
+        answer_pack_text(packer, "calls");
+        msgpack_pack_uint64(packer, ways[i].calls);
+        answer_pack_text(packer, "bytes_read");
+        msgpack_pack_uint64(packer, ways[i].bytes_read);
+        answer_pack_text(packer, "bytes_written");
+        msgpack_pack_uint64(packer, ways[i].bytes_written);
+        answer_pack_text(packer, "note");
+        answer_pack_text(packer, ways[i].note);
+    }
+    return S_OK;
+}
+
 static HRESULT do_set_cache_policy(struct running *running)
 {
     const msgpack_object_str *text = &running->arguments[0].text;
@@ -437,6 +487,14 @@ static const struct call calls[] = {
     {"WritePhysical2", do_write_physical2, 3, {{OFFSET}, {FLAGS}, {BUFFER}}},
     {"ReadIo", do_read_io, 5, {PORT, {SIZE}}},
     {"WriteIo", do_write_io, 5, {PORT, {BUFFER}}},
+    {"FillVirtual",
+     do_fill_virtual,
+     3,
+     {{"Start", PARAM_ULONG64}, {"Size", PARAM_ULONG}, {"Pattern", PARAM_BIN}}},
+    {"FillPhysical",
+     do_fill_physical,
+     3,
+     {{"Start", PARAM_ULONG64}, {"Size", PARAM_ULONG}, {"Pattern", PARAM_BIN}}},
     {"VirtualToPhysical", do_virtual_to_physical, 1, {{"Virtual", PARAM_ULONG64}}},
     {"GetExecutionStatus", do_get_execution_status, 0, {{0}}},
     {"SetExecutionStatus", do_set_execution_status, 1, {{"Status", PARAM_ULONG}}},
@@ -449,6 +507,7 @@ static const struct call calls[] = {
     {"DiscardCache", do_discard_cache, 0, {{0}}},
     {"InvalidateCache", do_invalidate_cache, 0, {{0}}},
     {"GetCacheStatus", do_get_cache_status, 0, {{0}}},
+    {"GetTransportStatus", do_get_transport_status, 0, {{0}}},
     {"SetCachePolicy", do_set_cache_policy, 1, {{"Policy", PARAM_TEXT}}},
 };
 

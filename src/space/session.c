@@ -126,6 +126,15 @@ const struct target_info *session_target_info(struct session *session)
     return target->ops->info(target);
 }
 
+size_t session_get_transport_status(struct session *session, struct target_transport *ways,
+                                    size_t most)
+{
+    struct target *target = session->space->target;
+
+    session->message[0] = '\0';
+    return target->ops->transports ? target->ops->transports(target, ways, most) : 0;
+}
+
 /* --- processors --- */
 
 static HRESULT processors_now(struct session *session, const char *call, uint32_t *number)

@@ -81,6 +81,12 @@ HRESULT session_read_physical(struct session *, const char *call, uint64_t offse
 HRESULT session_write_physical(struct session *, const char *call, uint64_t offset, uint32_t flags,
                                const void *buffer, uint32_t size, uint32_t *done);
 
+/* A pattern over and over; *filled: the prefix that really was. S_OK when at least one byte was. */
+HRESULT session_fill_virtual(struct session *, uint64_t start, uint32_t size, const void *pattern,
+                             uint32_t pattern_size, uint32_t *filled);
+HRESULT session_fill_physical(struct session *, uint64_t start, uint32_t size, const void *pattern,
+                              uint32_t pattern_size, uint32_t *filled);
+
 /* Ports. buffer holds size bytes, least significant first. */
 HRESULT session_read_io(struct session *, int32_t interface_type, uint32_t bus,
                         uint32_t address_space, uint64_t offset, void *buffer, uint32_t size,
@@ -135,6 +141,9 @@ const char *session_name(const struct session *session);
 /* Walk over the sessions: the first after NULL, NULL after the last. Nothing may suspend between.
  */
 struct session *space_next_session(struct space *space, const struct session *session);
+
+/* The ways upstream, at most `most` of them. */
+size_t session_get_transport_status(struct session *, struct target_transport *ways, size_t most);
 
 /* Hello. The answer is the target's info as it stands. */
 const struct target_info *session_target_info(struct session *);
