@@ -182,6 +182,78 @@ SPACEBRIDGE_API HRESULT spacebridge_get_cache_status(spacebridge_t *sb,
 /* policy: "write-back", "write-through" or "off". */
 SPACEBRIDGE_API HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy);
 
+/* Many calls at once ------------------------------------------------------------------------ */
+
+/* A call is queued without waiting for its answer; the outcomes are collected later, in the order
+ * in which the calls were queued. The daemon carries the calls of one connection out in that order,
+ * each as if it had been made alone: one that fails does not keep back those behind it.
+ *
+ *     for (size_t i = 0; i < count; i++)
+ *         spacebridge_queue_write_virtual(sb, address[i], &value[i], sizeof value[i], NULL);
+ *     while (spacebridge_collect(sb, &outcome) == S_OK)
+ *         if (FAILED(outcome.hresult)) ...
+ *
+ * What is queued is sent when 64 KiB have gathered, when an outcome is waited for, with any other
+ * call of this connection, and by spacebridge_send_queued. Sending waits while the daemon takes
+ * nothing, and takes in answers meanwhile: neither side ever waits for the other for ever. An
+ * outcome that nobody has collected takes some 60 bytes. Other calls may be made in between: they
+ * are carried out behind what is queued (but for spacebridge_set_interrupt, which overtakes), and
+ * leave the outcomes to be collected.
+ *
+ * A queue function returns S_OK when the call is queued, and its ticket (1, 2, 3, ..., of this
+ * connection) in *ticket, which may be NULL; else nothing is queued: E_INVALIDARG when it is too
+ * large for one message of the protocol (67108736 bytes), E_UNEXPECTED when the connection is lost,
+ * E_OUTOFMEMORY (the connection is lost then, too). The bytes of a write are taken before it
+ * returns. The buffer of a read must stay until its outcome is collected; bytes beyond the count
+ * are left as they were. */
+SPACEBRIDGE_API HRESULT spacebridge_queue_read_virtual(spacebridge_t *sb, uint64_t offset,
+                                                       void *buffer, size_t size, uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_write_virtual(spacebridge_t *sb, uint64_t offset,
+                                                        const void *buffer, size_t size,
+                                                        uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_read_virtual_uncached(spacebridge_t *sb, uint64_t offset,
+                                                                void *buffer, size_t size,
+                                                                uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_write_virtual_uncached(spacebridge_t *sb, uint64_t offset,
+                                                                 const void *buffer, size_t size,
+                                                                 uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_read_physical2(spacebridge_t *sb, uint64_t offset,
+                                                         uint32_t flags, void *buffer, size_t size,
+                                                         uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_write_physical2(spacebridge_t *sb, uint64_t offset,
+                                                          uint32_t flags, const void *buffer,
+                                                          size_t size, uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_read_io(spacebridge_t *sb, int32_t interface_type,
+                                                  uint32_t bus_number, uint32_t address_space,
+                                                  uint64_t offset, void *buffer, uint32_t size,
+                                                  uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_write_io(spacebridge_t *sb, int32_t interface_type,
+                                                   uint32_t bus_number, uint32_t address_space,
+                                                   uint64_t offset, const void *buffer,
+                                                   uint32_t size, uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_virtual_to_physical(spacebridge_t *sb,
+                                                              uint64_t virtual_address,
+                                                              uint64_t *ticket);
+SPACEBRIDGE_API HRESULT spacebridge_queue_flush_cache(spacebridge_t *sb, uint64_t *ticket);
+
+/* Send what is queued, without waiting for answers. */
+SPACEBRIDGE_API HRESULT spacebridge_send_queued(spacebridge_t *sb);
+
+struct spacebridge_outcome {
+    uint64_t ticket;
+    HRESULT hresult;
+    /* What the call of that name counts or says: the prefix in bytes that was transferred (look at
+     * it also after S_OK), the physical address, the bytes flushed; 0 after a failure. */
+    uint64_t value;
+};
+/* The outcome of the oldest call that is queued; spacebridge_last_message says why it failed. S_OK:
+ * there was one, its own HRESULT is in *outcome. S_FALSE: nothing is queued. When the connection is
+ * lost, calls whose answers had come have their outcome, the others E_UNEXPECTED: they may have
+ * been carried out or not. */
+SPACEBRIDGE_API HRESULT spacebridge_collect(spacebridge_t *sb, struct spacebridge_outcome *outcome);
+/* How many outcomes are to be collected. */
+SPACEBRIDGE_API size_t spacebridge_queued(const spacebridge_t *sb);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,7 +25,16 @@ static bool grow(struct buffer *buffer, size_t needed)
     size_t capacity = buffer->capacity < SMALLEST ? SMALLEST : buffer->capacity;
     while (capacity < needed)
         capacity *= 2;
-    /* Not realloc: what was consumed need not be copied. */
+    /* A large block is moved by its page tables, where the system can (glibc's mremap). */
+    if (buffer->head == 0 && buffer->length >= KEPT) {
+        uint8_t *moved = realloc(buffer->data, capacity);
+        if (!moved)
+            return false;
+        buffer->data = moved;
+        buffer->capacity = capacity;
+        return true;
+    }
+    /* Else not realloc: what was consumed need not be copied. */
     uint8_t *data = malloc(capacity);
     if (!data)
         return false;

@@ -12,9 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_MOST ((size_t)256 * 1024)
+/* Bytes read at a time, and inside a large message. */
+#define READ_SMALL ((size_t)64 * 1024)
+#define READ_LARGE ((size_t)1024 * 1024)
 /* An empty buffer larger than this is given back. */
 #define BUFFER_KEPT ((size_t)256 * 1024)
+/* Queued requests are sent when this many bytes have gathered; a body that is larger is sent from
+ * where it is, not copied. */
+#define GATHER_MOST ((size_t)64 * 1024)
+#define BODY_COPIED ((size_t)16 * 1024)
 
 static double now(void)
 {
@@ -48,12 +54,16 @@ static void hang_up(struct link *link)
     link->fd = -1;
     buffer_free(&link->input);
     buffer_free(&link->request);
+    buffer_free(&link->outgoing);
 }
 
 void link_free(struct link *link)
 {
     response_free(link);
     hang_up(link);
+    for (size_t i = 0; i < link->queue_count; i++)
+        free(link->queue[(link->queue_first + i) % link->queue_room].message);
+    free(link->queue);
     free(link->notifications);
     link->notifications = NULL;
 }
@@ -83,7 +93,18 @@ static int pack_write(void *data, const char *bytes, size_t length)
     return -1;
 }
 
-msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params)
+static int pack_write_outgoing(void *data, const char *bytes, size_t length)
+{
+    struct link *link = data;
+
+    if (buffer_append(&link->outgoing, bytes, length))
+        return 0;
+    link->no_memory = true;
+    return -1;
+}
+
+static msgpack_packer *begin(struct link *link, const char *method, uint32_t params,
+                             msgpack_packer_write write)
 {
     size_t length = strlen(method);
 
@@ -91,8 +112,7 @@ msgpack_packer *link_begin(struct link *link, const char *method, uint32_t param
     if (link->fd >= 0)
         link->message[0] = '\0';
     link->no_memory = false;
-    buffer_clear(&link->request);
-    msgpack_packer_init(&link->packer, link, pack_write);
+    msgpack_packer_init(&link->packer, link, write);
     msgpack_pack_array(&link->packer, 4);
     msgpack_pack_int(&link->packer, MESSAGE_REQUEST);
     msgpack_pack_uint32(&link->packer, ++link->id);
@@ -100,6 +120,12 @@ msgpack_packer *link_begin(struct link *link, const char *method, uint32_t param
     msgpack_pack_str_body(&link->packer, method, length);
     msgpack_pack_array(&link->packer, params);
     return &link->packer;
+}
+
+msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params)
+{
+    buffer_clear(&link->request);
+    return begin(link, method, params, pack_write);
 }
 
 /* Notifications */
@@ -156,6 +182,71 @@ static void notified(struct link *link, const struct message *message)
     text_copy(slot->message, sizeof slot->message, text);
 }
 
+/* The outcome that a response tells: its HRESULT, with values on success (at least outs of them),
+ * with text on failure. False when it is of the wrong shape. */
+static bool outcome_read(const struct message *response, uint32_t outs, HRESULT *hr,
+                         struct link_result *values, const msgpack_object **text)
+{
+    const msgpack_object *result = &response->result;
+
+    if (response->error.type != MSGPACK_OBJECT_NIL)
+        return failure_read(&response->error, hr, text);
+    *text = NULL;
+    if (result->type != MSGPACK_OBJECT_ARRAY || result->via.array.size < outs + 1 ||
+        result->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        result->via.array.ptr[0].via.u64 > INT32_MAX)
+        return false;
+    *hr = (HRESULT)result->via.array.ptr[0].via.u64;
+    *values = (struct link_result){.values = result->via.array.ptr + 1,
+                                   .count = result->via.array.size - 1};
+    return true;
+}
+
+/* The queue */
+
+static struct link_queued *queue_at(const struct link *link, size_t index)
+{
+    return &link->queue[(link->queue_first + index) % link->queue_room];
+}
+
+/* Is this the response to the queued request whose turn it is? */
+static bool queue_answers(const struct link *link, const struct message *message)
+{
+    return link->queue_answered < link->queue_count &&
+           queue_at(link, link->queue_answered)->id == message->id;
+}
+
+/* Keep the outcome for whoever collects it. False when the response makes no sense. */
+static bool queue_answered(struct link *link, const struct message *response)
+{
+    struct link_queued *queued = queue_at(link, link->queue_answered);
+    struct link_result result;
+    const msgpack_object *text, *value;
+
+    if (!outcome_read(response, queued->expect == LINK_EXPECT_NOTHING ? 0 : 1, &queued->hr, &result,
+                      &text))
+        return false;
+    if (text) {
+        size_t length =
+            text->via.str.size < LINK_MESSAGE_SIZE ? text->via.str.size : LINK_MESSAGE_SIZE - 1;
+        queued->message = strndup(length > 0 ? text->via.str.ptr : "", length);
+    } else if (queued->expect == LINK_EXPECT_NUMBER) {
+        value = &result.values[0];
+        if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 > queued->most)
+            return false;
+        queued->value = value->via.u64;
+    } else if (queued->expect == LINK_EXPECT_BIN) {
+        value = &result.values[0];
+        if (value->type != MSGPACK_OBJECT_BIN || value->via.bin.size > queued->most)
+            return false;
+        if (value->via.bin.size > 0)
+            memcpy(queued->into, value->via.bin.ptr, value->via.bin.size);
+        queued->value = value->via.bin.size;
+    }
+    link->queue_answered++;
+    return true;
+}
+
 /* Receiving */
 
 /* Take the first whole message out of the input, where there is one: a notification is kept, the
@@ -183,11 +274,16 @@ static bool take_message(struct link *link)
     }
     if (message.type == MESSAGE_NOTIFICATION) {
         notified(link, &message);
-    } else if (message.type == MESSAGE_RESPONSE && message.id == link->id && !link->answered) {
+    } else if (message.type == MESSAGE_RESPONSE && link->awaited && message.id == link->id) {
         link->response = message;
         link->answered = true;
+        link->awaited = false;
         link->held = size;
         return false;
+    } else if (message.type == MESSAGE_RESPONSE && queue_answers(link, &message)) {
+        if (!queue_answered(link, &message))
+            link_lost(link,
+                      "the daemon does not speak the protocol: a response of the wrong shape");
     } else {
         link_lost(link, "the daemon answered what was not asked");
     }
@@ -200,7 +296,8 @@ static bool take_message(struct link *link)
 /* Read what is there. False when the connection is lost. */
 static bool receive(struct link *link)
 {
-    ssize_t count = buffer_read_fd(&link->input, link->fd, READ_MOST);
+    bool large = link->scanner.payload > READ_SMALL;
+    ssize_t count = buffer_read_fd(&link->input, link->fd, large ? READ_LARGE : READ_SMALL);
 
     if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)))
         return true;
@@ -254,15 +351,16 @@ static void last_words(struct link *link, int error)
     link_lost(link, "the connection was lost: %s", strerror(error));
 }
 
-/* Send what is left of request and body. False: lost, or nothing could be sent now. */
-static bool send_some(struct link *link, const uint8_t *body, size_t size, size_t *sent)
+/* Send what is left of first and body. False: lost, or nothing could be sent now. */
+static bool send_some(struct link *link, const struct buffer *first, const uint8_t *body,
+                      size_t size, size_t *sent)
 {
-    size_t head = link->request.length;
+    size_t head = first->length;
     struct iovec parts[2];
     int count = 0;
 
     if (*sent < head)
-        parts[count++] = (struct iovec){.iov_base = (void *)(buffer_bytes(&link->request) + *sent),
+        parts[count++] = (struct iovec){.iov_base = (void *)(buffer_bytes(first) + *sent),
                                         .iov_len = head - *sent};
     size_t of_body = *sent > head ? *sent - head : 0;
     if (of_body < size)
@@ -279,14 +377,15 @@ static bool send_some(struct link *link, const uint8_t *body, size_t size, size_
     return false;
 }
 
-/* Send the request, and receive meanwhile: a daemon that has something to say must not have to wait
- * for us while we wait for it. */
-static void send_request(struct link *link, const void *body, size_t size, double allowed)
+/* Send first and body, and receive meanwhile: a daemon that has something to say must not have to
+ * wait for us while we wait for it. */
+static void send_all(struct link *link, const struct buffer *first, const void *body, size_t size,
+                     double allowed)
 {
     size_t sent = 0;
 
-    while (link->fd >= 0 && sent < link->request.length + size) {
-        if (send_some(link, body, size, &sent) || link->fd < 0)
+    while (link->fd >= 0 && sent < first->length + size) {
+        if (send_some(link, first, body, size, &sent) || link->fd < 0)
             continue;
         int ready = wait_ready(link, POLLIN | POLLOUT, allowed < 0 ? -1 : now() + allowed);
         if (ready == 0)
@@ -315,25 +414,23 @@ static void wait_response(struct link *link, double allowed)
     }
 }
 
-/* The outcome that a response tells. */
+HRESULT link_queue_send(struct link *link)
+{
+    if (link->outgoing.length > 0)
+        send_all(link, &link->outgoing, NULL, 0, link->silence);
+    buffer_clear(&link->outgoing);
+    return link->fd < 0 ? E_UNEXPECTED : S_OK;
+}
+
 static HRESULT outcome(struct link *link, uint32_t outs, struct link_result *result)
 {
-    const struct message *response = &link->response;
-    const msgpack_object *values = response->result.via.array.ptr, *text;
+    const msgpack_object *text;
     HRESULT hr;
 
-    if (response->error.type != MSGPACK_OBJECT_NIL) {
-        if (failure_read(&response->error, &hr, &text)) {
+    if (outcome_read(&link->response, outs, &hr, result, &text)) {
+        if (text)
             text_copy(link->message, sizeof link->message, text);
-            return hr;
-        }
-    } else if (response->result.type == MSGPACK_OBJECT_ARRAY &&
-               response->result.via.array.size >= outs + 1 &&
-               values[0].type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-               values[0].via.u64 <= INT32_MAX) {
-        *result = (struct link_result){.values = values + 1,
-                                       .count = response->result.via.array.size - 1};
-        return (HRESULT)values[0].via.u64;
+        return hr;
     }
     link_lost(link, "the daemon does not speak the protocol: a response of the wrong shape");
     return E_UNEXPECTED;
@@ -350,11 +447,116 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
         snprintf(link->message, sizeof link->message, "out of memory");
         return E_OUTOFMEMORY;
     }
-    send_request(link, body, size, link->silence);
+    link_queue_send(link);
+    link->awaited = true;
+    send_all(link, &link->request, body, size, link->silence);
     wait_response(link, allowed);
+    link->awaited = false;
     if (link->request.capacity > BUFFER_KEPT)
         buffer_free(&link->request);
     return link->fd < 0 ? E_UNEXPECTED : outcome(link, outs, result);
+}
+
+/* Queueing */
+
+msgpack_packer *link_queue_begin(struct link *link, const char *method, uint32_t params)
+{
+    return begin(link, method, params, pack_write_outgoing);
+}
+
+static bool queue_push(struct link *link, const struct link_queued *queued)
+{
+    if (link->queue_count == link->queue_room) {
+        size_t room = link->queue_room > 0 ? link->queue_room * 2 : 64;
+        struct link_queued *queue = calloc(room, sizeof *queue);
+        if (!queue)
+            return false;
+        for (size_t i = 0; i < link->queue_count; i++)
+            queue[i] = *queue_at(link, i);
+        free(link->queue);
+        link->queue = queue;
+        link->queue_room = room;
+        link->queue_first = 0;
+    }
+    link->queue_count++;
+    *queue_at(link, link->queue_count - 1) = *queued;
+    return true;
+}
+
+/* Take in what has arrived, without waiting. */
+static void receive_arrived(struct link *link)
+{
+    if (link->fd >= 0 && link->queue_answered < link->queue_count && receive(link))
+        while (take_message(link))
+            ;
+}
+
+HRESULT link_queue_end(struct link *link, const void *body, size_t size,
+                       const struct link_queued *expect, uint64_t *ticket)
+{
+    struct link_queued queued = {.ticket = link->ticket + 1,
+                                 .id = link->id,
+                                 .expect = expect->expect,
+                                 .most = expect->most,
+                                 .into = expect->into};
+
+    if (link->fd < 0) {
+        buffer_free(&link->outgoing);
+        return E_UNEXPECTED;
+    }
+    if (!link->no_memory && size <= BODY_COPIED && !buffer_append(&link->outgoing, body, size))
+        link->no_memory = true;
+    if (link->no_memory || !queue_push(link, &queued)) {
+        /* Half a request among whole ones cannot be taken back. */
+        link_lost(link, "out of memory");
+        return E_OUTOFMEMORY;
+    }
+    link->ticket++;
+    if (ticket)
+        *ticket = queued.ticket;
+    if (size > BODY_COPIED) {
+        send_all(link, &link->outgoing, body, size, link->silence);
+        buffer_clear(&link->outgoing);
+        receive_arrived(link);
+    } else if (link->outgoing.length >= GATHER_MOST) {
+        link_queue_send(link);
+        receive_arrived(link);
+    }
+    return link->fd < 0 ? E_UNEXPECTED : S_OK;
+}
+
+bool link_queue_collect(struct link *link, struct link_queued *outcome)
+{
+    response_free(link);
+    if (link->fd >= 0)
+        link->message[0] = '\0';
+    if (link->queue_count == 0)
+        return false;
+    if (link->queue_answered == 0)
+        link_queue_send(link);
+    while (link->fd >= 0 && link->queue_answered == 0) {
+        while (take_message(link))
+            ;
+        if (link->fd < 0 || link->queue_answered > 0)
+            break;
+        if (wait_ready(link, POLLIN, link->silence < 0 ? -1 : now() + link->silence) == 0)
+            silent(link);
+        else
+            receive(link);
+    }
+    *outcome = *queue_at(link, 0);
+    if (link->queue_answered > 0) {
+        link->queue_answered--;
+        snprintf(link->message, sizeof link->message, "%s",
+                 outcome->message ? outcome->message : "");
+    } else {
+        outcome->hr = E_UNEXPECTED; /* lost; link->message says how */
+    }
+    free(outcome->message);
+    outcome->message = NULL;
+    link->queue_first = (link->queue_first + 1) % link->queue_room;
+    link->queue_count--;
+    return true;
 }
 
 bool link_notification(struct link *link, double timeout,
@@ -363,13 +565,11 @@ bool link_notification(struct link *link, double timeout,
     double deadline = timeout < 0 ? -1 : now() + timeout;
 
     response_free(link);
+    link_queue_send(link);
     while (link->fd >= 0 && link->count == 0) {
         if (take_message(link))
             continue;
-        if (link->answered) {
-            response_free(link);
-            link_lost(link, "the daemon answered what was not asked");
-        } else if (link->fd >= 0) {
+        if (link->fd >= 0) {
             if (wait_ready(link, POLLIN, deadline) == 0)
                 break;
             receive(link);

@@ -1,6 +1,6 @@
-/* The client's end of a connection: sends one request, waits for its response, keeps notifications
- * that come in between. The daemon is not trusted further than the protocol goes: whatever breaks
- * it ends the connection with a message. */
+/* The client's end of a connection: sends one request and waits for its response, or many and
+ * collects theirs later; keeps notifications that come in between. The daemon is not trusted
+ * further than the protocol goes: whatever breaks it ends the connection with a message. */
 #ifndef SB_CLIENT_LINK_H
 #define SB_CLIENT_LINK_H
 
@@ -15,10 +15,30 @@
 #define LINK_MESSAGE_SIZE       1024
 #define LINK_NOTIFICATIONS_MOST 64
 
+/* What the result of a queued request is, after its HRESULT. */
+enum link_expect {
+    LINK_EXPECT_NOTHING,
+    LINK_EXPECT_NUMBER, /* up to most */
+    LINK_EXPECT_BIN,    /* up to most bytes, which go to into */
+};
+
+/* A request that was queued, until its outcome is collected. */
+struct link_queued {
+    uint64_t ticket;
+    uint32_t id;
+    enum link_expect expect;
+    HRESULT hr;
+    uint64_t most;
+    void *into;
+    uint64_t value; /* the number, or the bytes that came */
+    char *message;  /* why it failed; NULL: it did not, or there was no memory to say so */
+};
+
 struct link {
     int fd;         /* -1: lost */
     double silence; /* seconds that the daemon may be silent during a call, < 0: no limit */
     uint32_t id;    /* of the last request */
+    bool awaited;   /* that request is link_call's, and has not been answered */
     struct buffer input;
     struct frame_scanner scanner;
     /* the request that is being made */
@@ -30,6 +50,11 @@ struct link {
     bool answered; /* response is there: its strings are the first held bytes of input */
     size_t held;
     char message[LINK_MESSAGE_SIZE]; /* the last call's */
+    /* a ring of the queued requests, the oldest first; those that are answered come first */
+    struct link_queued *queue;
+    size_t queue_first, queue_count, queue_answered, queue_room;
+    uint64_t ticket;        /* the last one's */
+    struct buffer outgoing; /* queued requests that have not been sent */
     /* a ring of what came unasked */
     struct spacebridge_notification *notifications;
     size_t first, count;
@@ -56,6 +81,21 @@ msgpack_packer *link_begin(struct link *link, const char *method, uint32_t param
  * E_UNEXPECTED when the connection is lost. */
 HRESULT link_call(struct link *link, const void *body, size_t size, double extra, uint32_t outs,
                   struct link_result *result);
+/* Begin a request that is queued: as link_begin. */
+msgpack_packer *link_queue_begin(struct link *link, const char *method, uint32_t params);
+/* Queue it, its last param's bytes being body (size bytes, taken before this returns). expect: what
+ * is expected of its result; expect, most and into of it count. Sends what has gathered when that
+ * is a lot, and then takes in answers that are there, so that neither end waits for the other for
+ * ever. Its ticket goes to *ticket where that is not NULL. E_UNEXPECTED when the connection is
+ * lost, E_OUTOFMEMORY: it is not queued then. */
+HRESULT link_queue_end(struct link *link, const void *body, size_t size,
+                       const struct link_queued *expect, uint64_t *ticket);
+/* Send what has gathered. */
+HRESULT link_queue_send(struct link *link);
+/* Wait for the outcome of the oldest; link->message is its message. False when nothing is queued.
+ */
+bool link_queue_collect(struct link *link, struct link_queued *outcome);
+
 /* Wait for a notification; false when there is none within timeout seconds (< 0: for ever) or the
  * connection is lost. */
 bool link_notification(struct link *link, double timeout,
