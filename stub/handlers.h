@@ -47,6 +47,8 @@ handler_fn select_do_first;    /* qfThreadInfo */
 handler_fn select_do_next;     /* qsThreadInfo */
 handler_fn select_do_extra;    /* qThreadExtraInfo,ID */
 handler_fn select_do_attached; /* qAttached[:PID] */
+/* What the upstream has to say of a thread, for people; \"\" for nothing. */
+void select_extra(struct client *client, int64_t thread, char *text, size_t size);
 
 /* query.c */
 handler_fn query_do_supported; /* qSupported */

@@ -69,9 +69,14 @@ static bool make_threads(struct client *client, struct buffer *document)
     for (size_t i = 0; i < count && good; i++) {
         good = buffer_printf(document, "<thread id=\"%s\"",
                              thread_format(text, client->features.multiprocess, process, ids[i]));
-        if (qemu)
-            good = good && buffer_printf(document, " core=\"%zu\" name=\"CPU#%zu\"", i, i);
-        good = good && buffer_printf(document, "/>\n");
+        if (qemu) {
+            char extra[128];
+            select_extra(client, ids[i], extra, sizeof extra);
+            good = good && buffer_printf(document, " core=\"%zu\">", i) &&
+                   features_xml_text(document, extra) && buffer_printf(document, "</thread>\n");
+        } else {
+            good = good && buffer_printf(document, "/>\n");
+        }
     }
     free(ids);
     return good && buffer_printf(document, "</threads>\n");

@@ -100,27 +100,38 @@ void select_do_next(struct client *client, const struct request *request)
     say_ids(client);
 }
 
+void select_extra(struct client *client, int64_t thread, char *text, size_t size)
+{
+    struct buffer reply = {0};
+    char payload[48];
+    size_t length = 0;
+
+    snprintf(payload, sizeof payload, "qThreadExtraInfo,%" PRIx64, (uint64_t)thread);
+    if (front_state(client->front) == TARGET_STATE_HALTED &&
+        front_ask(client->front, client_id(client), 0, payload, strlen(payload), &reply) ==
+            TARGET_OK &&
+        reply.length / 2 < size &&
+        hex_decode((uint8_t *)text, (const char *)buffer_bytes(&reply), reply.length))
+        length = reply.length / 2;
+    text[length] = '\0';
+    if (length == 0 && front_is_qemu(client->front))
+        snprintf(text, size, "CPU#%" PRId64, thread - 1);
+    buffer_free(&reply);
+}
+
 void select_do_extra(struct client *client, const struct request *request)
 {
     const char *at = request->text + strlen("qThreadExtraInfo,");
     const char *end = request->text + request->length;
-    struct buffer reply = {0};
     struct thread_id id;
-    char text[64];
+    char text[128];
 
     if (!thread_parse(&id, &at, end) || at != end || id.thread <= 0 || !exists(client, id.thread)) {
         reply_error(client, ERROR_INVALID, "there is no such thread");
         return;
     }
-    snprintf(text, sizeof text, "qThreadExtraInfo,%" PRIx64, (uint64_t)id.thread);
-    if (front_state(client->front) == TARGET_STATE_HALTED &&
-        front_ask(client->front, client_id(client), 0, text, strlen(text), &reply) == TARGET_OK) {
-        reply_bytes(client, buffer_bytes(&reply), reply.length);
-    } else if (front_is_qemu(client->front)) {
-        snprintf(text, sizeof text, "CPU#%" PRId64 " [running]", id.thread - 1);
-        reply_hex(client, text, strlen(text));
-    }
-    buffer_free(&reply);
+    select_extra(client, id.thread, text, sizeof text);
+    reply_hex(client, text, strlen(text));
 }
 
 void select_do_attached(struct client *client, const struct request *request)

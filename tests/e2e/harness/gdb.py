@@ -1,6 +1,7 @@
 """A client of the GDB remote protocol, small enough to be seen to be right: what it is told to send, and every
 packet that comes back."""
 
+import contextlib
 import re
 import time
 
@@ -110,7 +111,8 @@ class Gdb:
         digits = self.byte() + self.byte()
         assert int(digits, 16) == checksum(payload), "a bad checksum"
         if self.ack:
-            self.raw(b"+")
+            with contextlib.suppress(BrokenPipeError):  # it was the last packet
+                self.raw(b"+")
         self.wire = bytes(payload)
         return expand(payload)
 
