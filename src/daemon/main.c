@@ -14,6 +14,7 @@
 #include "target/upstream_target.h"
 
 #include <ev.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,11 +243,21 @@ static void watch_signal(struct daemon *daemon, ev_signal *watcher, int number)
     ev_signal_start(daemon->loop, watcher);
 }
 
+/* A socket must not become a standard file because that was closed: our log would go to the target.
+ */
+static void keep_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon daemon; /* large, and one for each process by nature */
     char error[OPTIONS_ERROR_SIZE];
 
+    keep_standard_files();
     switch (options_parse(&daemon.options, argc, argv, error)) {
     case OPTIONS_EXIT_OK:
         return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
