@@ -78,6 +78,7 @@ static void drop_all(struct rsp_client *client, enum target_error error)
         if (!client->resume_sent)
             DL_APPEND(client->dropped, client->resume);
         client->resume = NULL;
+        client->resume_sent = false;
     }
     client->held = false;
 }
