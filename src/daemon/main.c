@@ -186,12 +186,13 @@ static void finish(struct daemon *daemon)
         sd_notify(0, "STOPPING=1");
 #endif
     uint64_t lost = 0;
+    /* While they are connected, so that who loses bytes is told. */
+    if (daemon->space)
+        lost = space_flush_all(daemon->space);
     if (daemon->rpc)
         rpc_server_stop(daemon->rpc);
     if (daemon->stub)
         stub_server_stop(daemon->stub);
-    if (daemon->space)
-        lost = space_flush_all(daemon->space);
     if (lost > 0)
         daemon->exit_code = EXIT_FAILED;
     if (daemon->target)
