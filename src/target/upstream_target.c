@@ -43,7 +43,9 @@ struct upstream {
     bool left_halted, left_running, intruded;
     bool closing;
     bool reattaching;
-    struct task_cond wakeup; /* closing, or the end of the task that reattaches */
+    bool saving; /* a task writes what is dirty, for the monitor is gone */
+    char qmp_reason[256];
+    struct task_cond wakeup; /* closing, or the end of one of these tasks */
 };
 
 static struct upstream *upstream_of(struct target *target)
@@ -102,10 +104,36 @@ static void on_event(void *context, const char *name, json_t *data)
         run_control_event(upstream->run, name);
 }
 
+static enum target_error flush_for_resume(struct upstream *upstream, target_client client,
+                                          char *message, size_t size);
+
+static void leave_stub(struct upstream *upstream)
+{
+    rsp_client_fail(upstream->stub.rsp, "the QMP monitor is gone: %s", upstream->qmp_reason);
+}
+
+static void save_task(void *arg)
+{
+    struct upstream *upstream = arg;
+    char message[256];
+    (void)flush_for_resume(upstream, 0, message, sizeof message);
+    if (!qmp_connected(upstream->qmp)) /* both may be back already */
+        leave_stub(upstream);
+    upstream->saving = false;
+    task_cond_broadcast(&upstream->wakeup);
+}
+
+/* Without the monitor nothing tells of a resume by others, so the stub is left too, and both are
+ * found again together. What is dirty is written before: the stub may still answer. */
 static void on_qmp_closed(void *context, const char *reason)
 {
     struct upstream *upstream = context;
-    rsp_client_fail(upstream->stub.rsp, "the QMP monitor is gone: %s", reason);
+    snprintf(upstream->qmp_reason, sizeof upstream->qmp_reason, "%s", reason);
+    if (upstream->attached && !upstream->saving && rsp_client_connected(upstream->stub.rsp) &&
+        run_control_state(upstream->run) == TARGET_STATE_HALTED)
+        upstream->saving = task_spawn(upstream->loop, "save", save_task, upstream) != NULL;
+    if (!upstream->saving)
+        leave_stub(upstream);
 }
 
 static void reattach_task(void *arg);
@@ -354,6 +382,8 @@ void upstream_detach(struct target *target)
     if (upstream->qmp)
         qmp_disconnect(upstream->qmp, "detached");
     run_control_quiesce(upstream->run);
+    while (upstream->saving)
+        task_cond_wait(&upstream->wakeup, -1);
     if (attached) {
         log_info(ROOM, "detached from %s", upstream->info.upstream);
         run_control_lost(upstream->run, "detached");
