@@ -291,6 +291,7 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
     client->strays = 0;
     client->quantum_left = RSP_QUANTUM;
     client->retries = 0;
+    client->useless = client->useless_heard = 0;
     rsp_mode_forget(client, true);
     ev_io_set(&client->reading, fd, EV_READ);
     ev_io_set(&client->writing, fd, EV_WRITE);

@@ -57,6 +57,9 @@ struct rsp_client {
     ev_timer idle;
     ev_timer later; /* fires at once: what must not happen inside the caller's call */
     ev_tstamp last_heard, last_reply;
+    /* bytes since anything came that was waited for, and at the last time that they counted as a
+     * sign of life */
+    size_t useless, useless_heard;
     struct packet_reader reader;
     struct buffer in, out;
     char reason[512];

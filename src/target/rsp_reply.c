@@ -11,6 +11,32 @@
 #define READ_MOST ((size_t)64 * 1024)
 /* Times that one packet is sent again, or asked for again. */
 #define RETRIES_MOST 3
+/* Bytes without anything in them that is waited for. Beyond the longest reply, escapes included. */
+#define USELESS_MOST (4 * RSP_REPLY_MAX)
+/* So many of them count as a sign of life: fewer are a trickle that would keep everybody waiting.
+ */
+#define USELESS_HEARD 256
+
+/* What was waited for has come, or a part of it. */
+static void progress(struct rsp_client *client)
+{
+    client->last_heard = ev_now(client->loop);
+    client->useless = client->useless_heard = 0;
+}
+
+/* Bytes have come, whatever is in them. */
+static void count_bytes(struct rsp_client *client, size_t count)
+{
+    if (!client->in_flight && !client->interrupt_sent)
+        client->useless = client->useless_heard = 0;
+    client->useless += count;
+    if (client->useless - client->useless_heard < USELESS_HEARD)
+        return;
+    client->useless_heard = client->useless;
+    client->last_heard = ev_now(client->loop);
+    if (client->useless > USELESS_MOST)
+        rsp_client_fail(client, "%zu bytes came, and no answer in them", client->useless);
+}
 
 /* A reply was taken. Never while the target runs: the byte would stop it. */
 static void acknowledge(struct rsp_client *client)
@@ -87,6 +113,8 @@ static void take_output(struct rsp_client *client, struct rsp_operation *operati
     }
     if (hex_decode(room, (const char *)reader->payload + 1, digits))
         buffer_commit(output, digits / 2);
+    if (digits > 0)
+        progress(client);
 }
 
 /* A NUL behind the content, not counted. */
@@ -101,6 +129,7 @@ bool rsp_terminate(struct buffer *buffer)
 static void take_reply(struct rsp_client *client, struct rsp_operation *operation)
 {
     client->last_reply = ev_now(client->loop);
+    progress(client);
     pop_in_flight(client, operation);
     acknowledge(client);
     const char *reply = (const char *)client->reader.payload;
@@ -224,7 +253,7 @@ static void take_ack(struct rsp_client *client)
         if (operation->acked)
             continue;
         operation->acked = true;
-        client->last_heard = ev_now(client->loop);
+        progress(client);
         if (operation == client->resume)
             client->taken = true;
         return;
@@ -244,6 +273,7 @@ static void take_nak(struct rsp_client *client)
         return;
     }
     client->retries++;
+    progress(client);
     rsp_frame(client, operation);
 }
 
@@ -258,13 +288,12 @@ static void take_bad_checksum(struct rsp_client *client)
         return;
     }
     client->retries++;
+    progress(client);
     rsp_append_byte(client, '-');
 }
 
 static void take_event(struct rsp_client *client, enum packet_event event)
 {
-    if (event != PACKET_ACK)
-        client->last_heard = ev_now(client->loop);
     switch (event) {
     case PACKET_DATA:
         take_packet(client);
@@ -313,13 +342,9 @@ void rsp_receive(struct rsp_client *client)
     client->heard = true;
     const uint8_t *bytes = buffer_bytes(&client->in);
     size_t left = client->in.length;
-    while (left > 0 && !client->failing) {
-        enum packet_event event = packet_next(&client->reader, &bytes, &left);
-        if (event == PACKET_NONE)
-            client->last_heard = ev_now(client->loop);
-        else
-            take_event(client, event);
-    }
+    count_bytes(client, (size_t)count);
+    while (left > 0 && !client->failing)
+        take_event(client, packet_next(&client->reader, &bytes, &left));
     /* A callback may have closed the connection, and freed the bytes with it. */
     if (client->fd >= 0)
         buffer_clear(&client->in);

@@ -817,6 +817,32 @@ SCRIPT(a_reply_without_end)
     expect_lost("more than");
 }
 
+/* Each packet is a good one, but none is what was asked for. */
+SCRIPT(noise_without_end)
+{
+    static const char *const noise[] = {"%Stop:T05#99", "$O4141#19", "+"};
+    struct request request;
+    for (size_t i = 0; i < sizeof noise / sizeof *noise; i++) {
+        char block[64 * 1024];
+        size_t length = 0, one = strlen(noise[i]);
+        for (; length + one <= sizeof block; length += one)
+            memcpy(block + length, noise[i], one);
+        int fds[2];
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
+        fake_stub_free(&stage.stub);
+        fake_stub_init(&stage.stub, fds[1]);
+        rsp_client_adopt(stage.client, fds[0]);
+        stage.lost = 0;
+        post(&request, "m0,1");
+        fake_stub_expect(&stage.stub, "m0,1");
+        for (size_t sent = 0; sent < 4 * RSP_REPLY_MAX && !stage.lost; sent += length)
+            fake_stub_bytes(&stage.stub, block, length);
+        expect_error(&request, TARGET_GONE);
+        expect_lost("no answer");
+    }
+}
+
 SCRIPT(a_reply_that_looks_like_output)
 {
     static const char *const replies[] = {"OK!", "O", "Oxy", "O1", "O6g"};
@@ -867,6 +893,25 @@ static void script_silence(void *arg __attribute__((unused)))
 START_TEST(silence_is_timed_out)
 {
     play(script_silence, 0.05);
+}
+END_TEST
+
+static void script_trickle(void *arg __attribute__((unused)))
+{
+    struct request request;
+    post(&request, "m0,1");
+    fake_stub_expect(&stage.stub, "m0,1");
+    fake_stub_bytes(&stage.stub, "+$", 2);
+    for (int i = 0; i < 200 && !stage.lost; i++) {
+        fake_stub_bytes(&stage.stub, "0", 1);
+        task_sleep(0.005);
+    }
+    expect_error(&request, TARGET_GONE);
+    expect_lost("timed out: no answer to 'm0,1'");
+}
+START_TEST(a_trickle_is_timed_out)
+{
+    play(script_trickle, 0.05);
 }
 END_TEST
 
@@ -979,6 +1024,8 @@ int main(void)
     tcase_add_test(tcase, garbage);
     tcase_add_test(tcase, a_reply_to_nothing);
     tcase_add_test(tcase, a_reply_without_end);
+    tcase_add_test(tcase, noise_without_end);
+    tcase_add_test(tcase, a_trickle_is_timed_out);
     tcase_add_test(tcase, a_reply_that_looks_like_output);
     tcase_add_test(tcase, too_long_a_request_is_not_sent);
     tcase_add_test(tcase, silence_is_timed_out);

@@ -25,6 +25,7 @@ static struct stage {
     char text[256];
     unsigned dirty; /* how often before_resume will say that it wrote */
     bool call_off;
+    bool by_daemon; /* nobody's call causes the flush */
 } stage;
 
 static struct fake_machine machine;
@@ -35,7 +36,7 @@ static bool on_before_resume(void *context, target_client client, bool *wrote, c
                              size_t size)
 {
     (void)context;
-    ck_assert_uint_eq(client, CLIENT);
+    ck_assert_uint_eq(client, stage.by_daemon ? 0 : CLIENT);
     stage.flushes++;
     *wrote = stage.dirty > 0;
     stage.dirty -= stage.dirty > 0;
@@ -794,10 +795,13 @@ SCRIPT(a_lost_target_is_found_again, reattaching)
 SCRIPT(the_end_of_the_monitor_is_the_end, NULL)
 {
     attach();
+    stage.by_daemon = true;
+    stage.dirty = 1;
     shutdown(machine.qmp_fd, SHUT_RDWR);
     until(TARGET_STATE_LOST);
     ck_assert_uint_eq(stage.lost, 1);
     ck_assert_ptr_nonnull(strstr(stage.text, "QMP"));
+    ck_assert_uint_eq(stage.flushes, 2); /* what is dirty is not lost with it */
 }
 
 /* Packets and monitor */
