@@ -483,12 +483,12 @@ void rsp_client_set_running(struct rsp_client *client, bool running)
 
 void rsp_client_interrupt(struct rsp_client *client)
 {
-    if (client->fd < 0 || !client->running || client->interrupt_sent)
+    if (client->fd < 0 || client->interrupt_sent)
         return;
-    if (client->resume) {
+    if (client->resume)
         client->interrupt_wanted = true;
+    if (client->resume || !client->running)
         return;
-    }
     rsp_send_interrupt(client);
     rsp_flush_out(client);
 }

@@ -142,7 +142,7 @@ enum target_error rsp_client_call(struct rsp_client *client, struct rsp_operatio
                                   struct buffer *reply);
 /* Is any request waiting for its reply? */
 bool rsp_client_busy(const struct rsp_client *client);
-/* Has a resume been sent that the stub has not acknowledged? */
+/* Has a resume been asked for that the stub has not acknowledged, or not even been sent? */
 bool rsp_client_resuming(const struct rsp_client *client);
 
 /* Run state. running: what others did to the target. Set halted, one stop reply that is still under
@@ -150,7 +150,8 @@ bool rsp_client_resuming(const struct rsp_client *client);
  * must be none in flight. */
 bool rsp_client_running(const struct rsp_client *client);
 void rsp_client_set_running(struct rsp_client *client, bool running);
-/* Send the interrupt byte to a running target, once for each stop; never suspends. */
+/* Send the interrupt byte to a running target, or right behind a resume that waits, once for each
+ * stop; never suspends. */
 void rsp_client_interrupt(struct rsp_client *client);
 /* Take in what the socket has now. */
 void rsp_client_poll(struct rsp_client *client);

@@ -147,6 +147,7 @@ void rsp_refuse_front(struct rsp_client *client, enum target_error error)
     } else {
         operation = client->resume;
         client->resume = NULL;
+        client->interrupt_wanted = false;
     }
     if (operation) {
         operation->error = error;
@@ -210,7 +211,7 @@ static void send_resume(struct rsp_client *client)
     if (client->failing)
         return;
     client->running = client->resumed = client->resume_sent = true;
-    client->interrupt_sent = client->interrupt_wanted = client->taken = false;
+    client->interrupt_sent = client->taken = false;
     if (!client->acks) {
         client->taken = true;
         rsp_fail_later(client);

@@ -53,8 +53,12 @@ void run_control_free(struct run_control *run)
     free(run);
 }
 
+/* A resume that waits in the queue is as good as done: what the target should have before it must
+ * not come any more. */
 enum target_state run_control_state(const struct run_control *run)
 {
+    if (run->state == TARGET_STATE_HALTED && rsp_client_resuming(run->stub->rsp))
+        return TARGET_STATE_RUNNING;
     return run->state;
 }
 
@@ -319,6 +323,9 @@ static enum target_error resume(struct run_control *run, struct rsp_operation *o
                  operation->length < 60 ? (int)operation->length : 60,
                  (const char *)operation->payload);
     buffer_free(&reply);
+    /* Who waits has taken it for running since it was asked for. */
+    if (error != TARGET_OK)
+        task_cond_broadcast(&run->changed);
     /* A guest that was shut down, or has crashed, cannot be resumed, and the stub does not say so.
      */
     if (error == TARGET_OK)
@@ -377,8 +384,10 @@ enum target_error run_control_interrupt(struct run_control *run)
 {
     if (run->state == TARGET_STATE_LOST)
         return TARGET_GONE;
-    if (run->state == TARGET_STATE_HALTED)
+    if (run->state == TARGET_STATE_HALTED) {
+        rsp_client_interrupt(run->stub->rsp); /* a resume that is about to be sent */
         return TARGET_OK;
+    }
     /* QEMU may swallow the byte when it was resumed by its monitor. */
     if (!run->ours && run->qmp && qmp_connected(run->qmp)) {
         if (!run->stopping)
@@ -398,11 +407,12 @@ enum target_error run_control_wait(struct run_control *run, double timeout, cons
     ev_now_update(run->loop);
     ev_tstamp until = ev_now(run->loop) + timeout;
     for (;;) {
-        if (run->state == TARGET_STATE_HALTED) {
+        enum target_state state = run_control_state(run);
+        if (state == TARGET_STATE_HALTED) {
             snprintf(text, size, "%s", run->text);
             return TARGET_OK;
         }
-        if (run->state == TARGET_STATE_LOST)
+        if (state == TARGET_STATE_LOST)
             return TARGET_GONE;
         if (cancel && *cancel)
             return TARGET_CANCELLED;

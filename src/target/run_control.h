@@ -26,6 +26,7 @@ struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, str
 /* Nobody may wait, no task of its own may be left: run_control_quiesce. */
 void run_control_free(struct run_control *run);
 
+/* Running from the moment on that a resume was asked for. */
 enum target_state run_control_state(const struct run_control *run);
 /* The target is there, and halted: as the stub's reply to `?` says. */
 void run_control_attached(struct run_control *run, const char *reply);

@@ -1,11 +1,12 @@
 """Views: each connection's own picture of memory, and when it becomes everybody's."""
 
+import contextlib
 import random
 
 import pytest
 from harness import processes
 from harness.guest import PAGE
-from harness.rpc import E_FAIL, E_INVALIDARG, STEP_INTO, WRITE_FAULT
+from harness.rpc import BREAK, E_FAIL, E_INVALIDARG, E_UNEXPECTED, GO, STEP_INTO, WRITE_FAULT, CallFailed
 from test_virtual import POLICIES, refused
 
 CACHE_SIZE = 1024000
@@ -107,6 +108,28 @@ def test_flushed_before_anybody_resumes(pc, halted, connections):
     ticket = pc.guest.post(f"read {pc.map.a:#x} 4")
     halted.go()
     assert bytes.fromhex(pc.guest.answer(ticket)) == b"abc"[:connections].ljust(4, b"\0")
+
+
+def test_nothing_is_left_behind_by_a_resume_that_waits(pc, halted):
+    """A write that comes between a resume and its turn in the queue is in memory first, or refused."""
+    reader, resumer = pc.connect(), pc.connect()
+    written = b""
+    halted.WriteVirtual(pc.map.a, bytes(256))
+    halted.FlushCache()
+    reads = [reader.post("ReadVirtualUncached", pc.map.bulk, 0x200000) for _ in range(3)]
+    assert halted.GetExecutionStatus() == BREAK  # the reads have begun
+    go = resumer.post("SetExecutionStatus", GO)
+    with pytest.raises(CallFailed) as refused:
+        while len(written) < 256:
+            halted.WriteVirtual(pc.map.a + len(written), b"w")
+            written += b"w"
+    assert refused.value.hresult == E_UNEXPECTED
+    resumer.answer(go)
+    assert halted.GetCacheStatus()["dirty_bytes"] == 0
+    assert pc.guest.read(pc.map.a, 256) == written.ljust(256, b"\0")
+    for read in reads:
+        with contextlib.suppress(CallFailed):
+            reader.answer(read)
 
 
 def test_guest_reacts_to_the_mailbox(pc, halted):

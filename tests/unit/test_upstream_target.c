@@ -705,6 +705,53 @@ SCRIPT(waiting_ends_when_it_is_called_off, NULL)
                      TARGET_CANCELLED);
 }
 
+static struct {
+    uint8_t bytes[13 * TARGET_PAGE_SIZE];
+    enum target_error read, resumed;
+    unsigned finished;
+} busy;
+
+static void read_for_long(void *arg)
+{
+    (void)arg;
+    struct target_run run = one(0, busy.bytes, sizeof busy.bytes);
+    busy.read = ops->read_virtual(target, CLIENT + 1, 0, &run, 1);
+    busy.finished++;
+}
+
+static void resume_behind(void *arg)
+{
+    (void)arg;
+    char message[128];
+    busy.resumed = ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message);
+    busy.finished++;
+}
+
+/* Nothing is left to be written when a resume is asked for: whoever wrote now would be too late,
+ * though the stub has not heard of it yet. */
+SCRIPT(it_runs_from_the_moment_that_it_is_to, NULL)
+{
+    char text[256];
+    attach();
+    memset(&busy, 0, sizeof busy);
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "reader", read_for_long, NULL));
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "resumer", resume_behind, NULL));
+    task_yield();
+    ck_assert(!machine.running);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;"), 0);
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 0, NULL, text, sizeof text), TARGET_RUNNING);
+    /* and so it can be interrupted */
+    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 30, NULL, text, sizeof text), TARGET_OK);
+    ck_assert_ptr_nonnull(strstr(text, "interrupt"));
+    while (busy.finished < 2)
+        task_sleep(0.001);
+    ck_assert_int_eq(busy.resumed, TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;"), 1);
+    ck_assert(!machine.running);
+}
+
 SCRIPT(others_halt_and_resume_it, NULL)
 {
     char message[64];
@@ -918,6 +965,7 @@ int main(void)
     tcase_add_test(tcase, views_are_flushed_until_nothing_is_dirty);
     tcase_add_test(tcase, an_interrupt_at_once_after_a_resume);
     tcase_add_test(tcase, waiting_ends_when_it_is_called_off);
+    tcase_add_test(tcase, it_runs_from_the_moment_that_it_is_to);
     tcase_add_test(tcase, others_halt_and_resume_it);
     tcase_add_test(tcase, others_halt_it_and_the_stub_does_not_tell);
     tcase_add_test(tcase, many_steps_and_late_events);
