@@ -236,7 +236,9 @@ bool client_select_processor(struct client *client)
 
     if (SUCCEEDED(hr))
         return true;
-    reply_error(client, ERROR_GENERAL, "%s", session_message(client->session));
+    reply_error(client,
+                front_state(client->front) == TARGET_STATE_LOST ? ERROR_GONE : ERROR_GENERAL, "%s",
+                session_message(client->session));
     return false;
 }
 

@@ -246,13 +246,17 @@ bool request_resume(const struct request *request, struct request_resume *resume
         break;
     case 'C':
     case 'S':
-        if (!take_signal(action, &at, end) || (at < end && !take(&at, end, ';')))
+        if (!take_signal(action, &at, end))
+            return false;
+        if (at == end)
+            return true;
+        if (!take(&at, end, ';'))
             return false;
         break;
     default:
         return false;
     }
-    if (at == end)
+    if (at == end && !action->have_signal)
         return true;
     resume->have_address = true;
     return hex_number(&resume->address, &at, end) && at == end;
