@@ -1,34 +1,43 @@
-/* The fake target with a GDB stub in front of it, for the tests of the GDB front: registers of two
- * processors, a description of them, breakpoints, resumes in packets, a monitor, a log of every
- * packet. */
+/* The far end of an RSP connection, for tests: says and hears what a test tells it to. Every
+ * function runs in a task and fails the test when it waits in vain. */
 #ifndef SB_TESTS_FAKE_STUB_H
 #define SB_TESTS_FAKE_STUB_H
 
-#include "fake_target.h"
-
 #include "base/buffer.h"
+#include "rsp/packet.h"
 
-/* r0: 4 bytes, number 0; r1: 8 bytes, number 1; pc: 8 bytes, number 2; a g reply has all three. */
-#define FAKE_STUB_G_SIZE 20
+#include <stdbool.h>
+#include <stddef.h>
 
 struct fake_stub {
-    struct fake_target fake; /* first: it is the target */
-    struct target_ops ops;
-    uint8_t registers[2][FAKE_STUB_G_SIZE];
-    char stop[128];
-    struct buffer
-        log;       /* what was sent, a line for each: "1:g" with the thread, "resume 1:vCont;c" */
-    bool refuse_z; /* Z and z get E22 */
-    bool no_description;
-    enum target_error resume_error;
+    int fd;
+    struct buffer in;
+    struct packet_reader reader;
+    char packet[8192]; /* the last one heard */
+    size_t length;
+    unsigned acks; /* heard so far */
+    bool ended;    /* the other side has closed */
 };
 
-/* QEMU with two processors, pages mapped at 0x1000 and 0x2000 (RAM), a hole behind. */
-void fake_stub_init(struct fake_stub *stub);
+void fake_stub_init(struct fake_stub *stub, int fd);
 void fake_stub_free(struct fake_stub *stub);
-/* It stops by itself, for that reason ("T05thread:01;"). */
-void fake_stub_stop(struct fake_stub *stub, const char *reply);
-/* How often such a line is in the log. */
-size_t fake_stub_count(const struct fake_stub *stub, const char *line);
+/* Say bytes as they stand, or a packet with its frame, or "+" and a packet. */
+void fake_stub_bytes(struct fake_stub *stub, const char *bytes, size_t length);
+void fake_stub_packet(struct fake_stub *stub, const char *payload);
+void fake_stub_reply(struct fake_stub *stub, const char *payload);
+/* The next packet, false when the connection has ended; acks are counted on the way. */
+bool fake_stub_hear(struct fake_stub *stub);
+/* The same, but only for so many seconds; false too when nothing came. */
+bool fake_stub_hear_within(struct fake_stub *stub, double seconds);
+/* The next packet must be that one. */
+void fake_stub_expect(struct fake_stub *stub, const char *payload);
+/* The same, and it is answered. */
+void fake_stub_answer(struct fake_stub *stub, const char *payload, const char *reply);
+/* The next byte must be that one: an ack, a NAK or an interrupt. */
+void fake_stub_expect_byte(struct fake_stub *stub, char byte);
+/* Nothing may be waiting to be heard. */
+void fake_stub_expect_silence(struct fake_stub *stub);
+/* The other side must have closed (it may have said something before). */
+void fake_stub_expect_end(struct fake_stub *stub);
 
 #endif

@@ -1,6 +1,6 @@
 /* A client's requests on a fake target: what is answered, and what reaches the target. */
 #include "base/log.h"
-#include "fake_stub.h"
+#include "fake_front_target.h"
 #include "stub/client.h"
 #include "stub_run.h"
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct fake_stub stub;
+static struct fake_front_target stub;
 static struct space *space;
 static struct front front;
 static struct talk {
@@ -50,7 +50,7 @@ static void setup(void)
     struct space_config config = {.policy = CACHE_WRITE_THROUGH, .cache_size = 65536};
     struct front_config how = {.policy = CACHE_WRITE_THROUGH, .attach_halt = true, .timeout = 1};
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    fake_stub_init(&stub);
+    fake_front_target_init(&stub);
     space = space_new(&stub.fake.base, &config);
     ck_assert_ptr_nonnull(space);
     ck_assert(front_init(&front, NULL, space, &how));
@@ -64,7 +64,7 @@ static void teardown(void)
     client_close(&other.client);
     front_end(&front);
     space_free(space);
-    fake_stub_free(&stub);
+    fake_front_target_free(&stub);
 }
 
 static const char *ask(struct talk *talk, const char *request)
@@ -170,9 +170,10 @@ START_TEST(registers)
     expect(&one, "p0", "00000000");
     expect(&one, "Hg2", "OK");
     expect(&one, "p0", "77000000");
-    ck_assert_uint_eq(fake_stub_count(&stub, "2:g"), 1); /* before the first p, for KVM's sake */
+    ck_assert_uint_eq(fake_front_target_count(&stub, "2:g"),
+                      1); /* before the first p, for KVM's sake */
     expect(&one, "p0", "77000000");
-    ck_assert_uint_eq(fake_stub_count(&stub, "2:g"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "2:g"), 1);
     expect(&one, "p0;thread:0001;", "00000000");
     expect(&one, "P0=01020304", "OK");
     expect(&one, "P0=0102", "E22"); /* the stub would make up the rest */
@@ -183,8 +184,8 @@ START_TEST(registers)
     buffer_clear(&stub.log);
     expect(&other, "G;thread:2;", "E22");
     expect(&other, "G0102030400000000000000050000000000000000;thread:2;", "OK");
-    ck_assert_uint_eq(fake_stub_count(&stub, "2:P1=0000000000000005"), 1);
-    ck_assert_uint_eq(fake_stub_count(&stub, "2:P0=01020304"), 0);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "2:P1=0000000000000005"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "2:P0=01020304"), 0);
     expect(&other, "G01", "E22");
     expect(&other, "G0102030400000000000000050000000000000000ff", "E22");
 }
@@ -210,15 +211,15 @@ START_TEST(breakpoints)
 {
     expect(&one, "Z0,1000,1", "OK");
     expect(&other, "Z0,1000,1", "OK");
-    ck_assert_uint_eq(fake_stub_count(&stub, "0:Z0,1000,1"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "0:Z0,1000,1"), 1);
     expect(&one, "z0,1000,1", "OK");
-    ck_assert_uint_eq(fake_stub_count(&stub, "0:z0,1000,1"), 0);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "0:z0,1000,1"), 0);
     stub.refuse_z = true;
     expect(&other, "z0,1000,1", "E22");
     expect(&other, "Z1,1000,1", "E22");
     stub.refuse_z = false;
     expect(&other, "z0,1000,1", "OK");
-    ck_assert_uint_eq(fake_stub_count(&stub, "0:z0,1000,1"), 2);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "0:z0,1000,1"), 2);
     expect(&other, "Z0,1000,1;X1,00", "E22");
 }
 END_TEST
@@ -229,7 +230,7 @@ START_TEST(running_and_stopping)
     expect(&one, "?", "T05thread:p1.1;");
     expect(&other, "?", "T05thread:1;");
     expect(&one, "vCont;c:p1.-1", "(nothing)");
-    ck_assert_uint_eq(fake_stub_count(&stub, "resume 0:vCont;c"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 0:vCont;c"), 1);
     ck_assert(one.client.waiting && !client_stop_due(&one.client));
     /* the other is at its prompt */
     expect(&other, "g", "E16");
@@ -239,13 +240,13 @@ START_TEST(running_and_stopping)
     expect(&other, "vCont;s:1", "E16");
     ck_assert(strstr(other.console, "another client runs the target"));
     expect(&other, "c", "(nothing)"); /* joins */
-    fake_stub_stop(&stub, "T05thread:02;");
+    fake_front_target_stop(&stub, "T05thread:02;");
     report(&one);
     report(&other);
     ck_assert_str_eq(one.last, "T05thread:p1.2;");
     ck_assert_str_eq(other.last, "T05thread:2;");
     expect(&one, "qC", "QCp1.2"); /* the thread that stopped is the one it looks at */
-    ck_assert_uint_eq(fake_stub_count(&stub, "resume 0:vCont;c"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 0:vCont;c"), 1);
 }
 END_TEST
 
@@ -259,14 +260,14 @@ START_TEST(steps)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         buffer_clear(&stub.log);
         expect(&one, forms[i], "(nothing)");
-        ck_assert_msg(fake_stub_count(&stub, sent_as[i]) == 1, "%s", forms[i]);
-        fake_stub_stop(&stub, "T05thread:01;");
+        ck_assert_msg(fake_front_target_count(&stub, sent_as[i]) == 1, "%s", forms[i]);
+        fake_front_target_stop(&stub, "T05thread:01;");
         report(&one);
     }
     buffer_clear(&stub.log);
     expect(&one, "vCont;s:p1.2;c:p1.-1;s:1", "(nothing)");
-    ck_assert_uint_eq(fake_stub_count(&stub, "resume 2:vCont;s:2;c"), 1);
-    fake_stub_stop(&stub, "T05thread:02;");
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 2:vCont;s:2;c"), 1);
+    fake_front_target_stop(&stub, "T05thread:02;");
     report(&one);
     expect(&one, "vCont;s:3", "E22");
     expect(&one, "vCont;t", "E22");
@@ -277,7 +278,7 @@ START_TEST(steps)
     expect(&other, "qqemu.sstep", "0x7");
     buffer_clear(&stub.log);
     expect(&one, "s", "(nothing)");
-    ck_assert_uint_eq(fake_stub_count(&stub, "0:Qqemu.sstep=1"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "0:Qqemu.sstep=1"), 1);
 }
 END_TEST
 
@@ -324,13 +325,13 @@ START_TEST(whose_breakpoint_it_is)
     expect(&one, "c", "(nothing)");
     expect(&other, "c", "(nothing)");
     memcpy(stub.registers[0] + 12, "\x34\x12", 2);
-    fake_stub_stop(&stub, "T05thread:01;");
+    fake_front_target_stop(&stub, "T05thread:01;");
     report(&one);
     report(&other);
     ck_assert_str_eq(one.last, "T05swbreak:;thread:p1.1;");
     ck_assert_str_eq(other.last, "T05thread:p1.1;"); /* it would go on by itself */
     expect(&one, "vCont;s:1", "(nothing)");
-    fake_stub_stop(&stub, "T05thread:01;watch:2000;");
+    fake_front_target_stop(&stub, "T05thread:01;watch:2000;");
     report(&one);
     ck_assert_str_eq(one.last, "T05thread:p1.1;");
 }
@@ -346,7 +347,7 @@ START_TEST(leaving)
     ck_assert_int_eq(stub.fake.state, TARGET_STATE_HALTED);
     expect(&one, "Z0,1000,1", "OK");
     expect(&one, "D;1", "OK");
-    ck_assert_uint_eq(fake_stub_count(&stub, "0:z0,1000,1"), 1);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "0:z0,1000,1"), 1);
     ck_assert_int_eq(stub.fake.state, TARGET_STATE_HALTED); /* the other is there */
     expect(&one, "m1000,1", "E01");
     expect(&one, "k", "(nothing)"); /* refused */
