@@ -89,20 +89,45 @@ void answer_error(struct answer *answer, HRESULT hr, const char *message)
     msgpack_pack_nil(&answer->packer);
 }
 
+/* Begin a notification of that many params on a frame of its own. */
+static msgpack_packer *notify_begin(struct answer *answer, struct buffer *frame, const char *method,
+                                    size_t params)
+{
+    answer_init(answer, frame, 0);
+    msgpack_pack_array(&answer->packer, 3);
+    msgpack_pack_int(&answer->packer, MESSAGE_NOTIFICATION);
+    answer_pack_text(&answer->packer, method);
+    msgpack_pack_array(&answer->packer, params);
+    return &answer->packer;
+}
+
+static bool notify_end(struct answer *answer, struct buffer *frame, struct buffer *out)
+{
+    bool whole = !answer->no_memory && buffer_append(out, buffer_bytes(frame), frame->length);
+    buffer_free(frame);
+    return whole;
+}
+
 bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const char *message)
 {
     struct buffer frame = {0};
     struct answer answer;
-    msgpack_packer *packer = &answer.packer;
+    msgpack_packer *packer = notify_begin(&answer, &frame, method, 2);
 
-    answer_init(&answer, &frame, 0);
-    msgpack_pack_array(packer, 3);
-    msgpack_pack_int(packer, MESSAGE_NOTIFICATION);
-    answer_pack_text(packer, method);
-    msgpack_pack_array(packer, 2);
     msgpack_pack_int32(packer, hr);
     answer_pack_text(packer, message);
-    bool whole = !answer.no_memory && buffer_append(out, buffer_bytes(&frame), frame.length);
-    buffer_free(&frame);
-    return whole;
+    return notify_end(&answer, &frame, out);
+}
+
+bool answer_notify_change(struct buffer *out, const char *method, uint32_t flags, uint64_t argument,
+                          const char *text)
+{
+    struct buffer frame = {0};
+    struct answer answer;
+    msgpack_packer *packer = notify_begin(&answer, &frame, method, 3);
+
+    msgpack_pack_uint32(packer, flags);
+    msgpack_pack_uint64(packer, argument);
+    answer_pack_text(packer, text);
+    return notify_end(&answer, &frame, out);
 }

@@ -363,6 +363,12 @@ static HRESULT do_set_current_processor(struct running *running)
     return result_nothing(running, session_set_current_processor(running->session, processor));
 }
 
+static HRESULT do_set_event_callbacks(struct running *running)
+{
+    uint32_t mask = (uint32_t)running->arguments[0].number;
+    return result_nothing(running, session_set_event_mask(running->session, mask));
+}
+
 static HRESULT do_flush_cache(struct running *running)
 {
     uint64_t flushed = 0;
@@ -503,6 +509,7 @@ static const struct call calls[] = {
     {"GetNumberProcessors", do_get_number_processors, 0, {{0}}},
     {"GetCurrentProcessor", do_get_current_processor, 0, {{0}}},
     {"SetCurrentProcessor", do_set_current_processor, 1, {{"Processor", PARAM_ULONG}}},
+    {"SetEventCallbacks", do_set_event_callbacks, 1, {{"Mask", PARAM_ULONG}}},
     {"FlushCache", do_flush_cache, 0, {{0}}},
     {"DiscardCache", do_discard_cache, 0, {{0}}},
     {"InvalidateCache", do_invalidate_cache, 0, {{0}}},

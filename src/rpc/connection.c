@@ -216,6 +216,34 @@ static void flush_failed(void *context, HRESULT hr, const char *message)
     write_some(connection);
 }
 
+/* What IDebugEventCallbacks would hear, for a client that has asked for it. */
+static void state_changed(void *context, enum target_state state, const char *text)
+{
+    struct rpc_connection *connection = context;
+    size_t before = connection->output.length;
+    uint32_t mask = session_event_mask(connection->session);
+    uint64_t status = state == TARGET_STATE_RUNNING  ? DEBUG_STATUS_GO
+                      : state == TARGET_STATE_HALTED ? DEBUG_STATUS_BREAK
+                                                     : DEBUG_STATUS_NO_DEBUGGEE;
+    bool whole = true;
+
+    if (connection->gone || mask == 0)
+        return;
+    if (mask & DEBUG_EVENT_CHANGE_ENGINE_STATE)
+        whole = connection->urgent < URGENT_MOST &&
+                answer_notify_change(&connection->output, WIRE_NOTIFY_ENGINE_STATE,
+                                     DEBUG_CES_EXECUTION_STATUS, status, text);
+    if (mask & DEBUG_EVENT_CHANGE_DEBUGGEE_STATE && state == TARGET_STATE_HALTED)
+        whole = whole && connection->urgent < URGENT_MOST &&
+                answer_notify_change(&connection->output, WIRE_NOTIFY_DEBUGGEE_STATE, DEBUG_CDS_ALL,
+                                     0, text);
+    if (!whole)
+        log_warning("rpc", "%s: the peer does not read, so it is not told: %s", connection->name,
+                    text);
+    connection->urgent += connection->output.length - before;
+    write_some(connection);
+}
+
 /* Input */
 
 /* The peer broke the protocol: it is told so after the answers that it still has to get, and
@@ -527,7 +555,8 @@ struct rpc_connection *rpc_connection_new(struct ev_loop *loop, int fd,
     connection->loop = loop;
     connection->fd = fd;
     frame_scanner_init(&connection->scanner);
-    struct session_listener listener = {.context = connection, .flush_failed = flush_failed};
+    struct session_listener listener = {
+        .context = connection, .flush_failed = flush_failed, .state_changed = state_changed};
     connection->session = session_open(config->space, connection->name, config->policy, &listener);
     if (!connection->session)
         goto fail;

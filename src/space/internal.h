@@ -31,6 +31,7 @@ struct session {
     char name[64];
     target_client client;
     unsigned cpu;
+    uint32_t event_mask; /* what its connection wants to hear */
     enum cache_policy policy;
     struct session_listener listener;
 

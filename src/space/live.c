@@ -94,6 +94,26 @@ HRESULT session_monitor(struct session *session, const char *command, struct buf
     return S_OK;
 }
 
+HRESULT session_set_event_mask(struct session *session, uint32_t mask)
+{
+    const uint32_t known = DEBUG_EVENT_CHANGE_DEBUGGEE_STATE | DEBUG_EVENT_CHANGE_ENGINE_STATE;
+
+    session->message[0] = '\0';
+    if (mask & ~known)
+        return session_fail(
+            session, E_INVALIDARG,
+            "SetEventCallbacks: the mask is 0x%" PRIx32
+            ", it may hold 0x200 (ChangeDebuggeeState) and 0x400 (ChangeEngineState)",
+            mask);
+    session->event_mask = mask;
+    return S_OK;
+}
+
+uint32_t session_event_mask(const struct session *session)
+{
+    return session->event_mask;
+}
+
 const char *session_name(const struct session *session)
 {
     return session->name;

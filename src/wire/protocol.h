@@ -24,5 +24,8 @@
 /* Notifications from the daemon. */
 #define WIRE_NOTIFY_ERROR        "Error"
 #define WIRE_NOTIFY_FLUSH_FAILED "FlushFailed"
+/* As IDebugEventCallbacks: [Flags, Argument, text], for those who asked by SetEventCallbacks. */
+#define WIRE_NOTIFY_ENGINE_STATE   "ChangeEngineState"
+#define WIRE_NOTIFY_DEBUGGEE_STATE "ChangeDebuggeeState"
 
 #endif
