@@ -1,41 +1,19 @@
 #include "rpc/server.h"
 
+#include "base/acceptor.h"
 #include "base/buffer.h"
-#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rpc/answer.h"
 #include "rpc/connection.h"
 #include "wire/protocol.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
-
-/* Peers that are accepted in one turn of the loop. */
-#define ACCEPT_MOST 16
-/* Seconds without accepting after the system had no descriptor or memory for a peer: the listener
- * stays readable, so trying at once would spin. */
-#define ACCEPT_PAUSE 0.5
-/* Seconds of silence after which TCP asks a peer's machine whether it is still there, and between
- * questions. */
-#define KEEPALIVE_IDLE     60
-#define KEEPALIVE_INTERVAL 10
-
-struct listening {
-    struct rpc_server *server;
-    char text[ENDPOINT_TEXT_SIZE];
-    ev_io watcher;
-    ev_timer pause;
-    struct listening *next;
-};
 
 struct served {
     struct rpc_connection *connection;
@@ -47,7 +25,7 @@ struct rpc_server {
     struct ev_loop *loop;
     struct space *space;
     struct rpc_config config;
-    struct listening *listenings;
+    struct acceptor acceptor;
     struct served *served;
     size_t count;
     uint64_t accepted;     /* ever, for names */
@@ -82,19 +60,9 @@ static void turn_away(int fd, HRESULT hr, const char *message)
     close(fd);
 }
 
-/* A peer whose machine has gone without a word would be kept for ever. Fails on a unix socket,
- * which does not need it. */
-static void keep_alive(int fd)
+static void serve(void *context, int fd, const char *listener)
 {
-    int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL;
-
-    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0 &&
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) == 0)
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-}
-
-static void serve(struct rpc_server *server, int fd, const char *listener)
-{
+    struct rpc_server *server = context;
     char name[32], message[128];
 
     if (server->count >= server->config.max_connections) {
@@ -114,7 +82,6 @@ static void serve(struct rpc_server *server, int fd, const char *listener)
                                            .name = name,
                                            .ended = connection_ended,
                                            .context = served};
-    keep_alive(fd);
     served->connection = rpc_connection_new(server->loop, fd, &config);
     if (!served->connection)
         goto fail;
@@ -128,37 +95,6 @@ fail:
     turn_away(fd, E_OUTOFMEMORY, "the daemon is out of memory");
 }
 
-static void accept_some(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    struct listening *listening = watcher->data;
-    (void)events;
-
-    for (int i = 0; i < ACCEPT_MOST; i++) {
-        int fd = endpoint_accept(watcher->fd);
-        if (fd >= 0) {
-            serve(listening->server, fd, listening->text);
-            continue;
-        }
-        if (errno == EINTR || errno == ECONNABORTED)
-            continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK)
-            return;
-        log_error("rpc", "%s: a peer cannot be accepted: %s", listening->text, strerror(errno));
-        ev_io_stop(loop, watcher);
-        ev_timer_set(&listening->pause, ACCEPT_PAUSE, 0.);
-        ev_timer_start(loop, &listening->pause);
-        return;
-    }
-}
-
-static void accept_again(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct listening *listening = timer->data;
-    (void)events;
-
-    ev_io_start(loop, &listening->watcher);
-}
-
 struct rpc_server *rpc_server_new(struct ev_loop *loop, struct space *space,
                                   const struct rpc_config *config)
 {
@@ -169,23 +105,13 @@ struct rpc_server *rpc_server_new(struct ev_loop *loop, struct space *space,
     server->loop = loop;
     server->space = space;
     server->config = *config;
+    acceptor_init(&server->acceptor, loop, "rpc", serve, server);
     return server;
 }
 
 bool rpc_server_listen(struct rpc_server *server, int listener_fd, const char *endpoint_text)
 {
-    struct listening *listening = calloc(1, sizeof *listening);
-
-    if (!listening)
-        return false;
-    listening->server = server;
-    snprintf(listening->text, sizeof listening->text, "%s", endpoint_text);
-    ev_io_init(&listening->watcher, accept_some, listener_fd, EV_READ);
-    ev_timer_init(&listening->pause, accept_again, ACCEPT_PAUSE, 0.);
-    listening->watcher.data = listening->pause.data = listening;
-    ev_io_start(server->loop, &listening->watcher);
-    LL_APPEND(server->listenings, listening);
-    return true;
+    return acceptor_listen(&server->acceptor, listener_fd, endpoint_text);
 }
 
 size_t rpc_server_connections(const struct rpc_server *server)
@@ -193,24 +119,11 @@ size_t rpc_server_connections(const struct rpc_server *server)
     return server->count;
 }
 
-static void stop_listening(struct rpc_server *server)
-{
-    struct listening *listening, *next;
-
-    LL_FOREACH_SAFE(server->listenings, listening, next)
-    {
-        ev_io_stop(server->loop, &listening->watcher);
-        ev_timer_stop(server->loop, &listening->pause);
-        LL_DELETE(server->listenings, listening);
-        free(listening);
-    }
-}
-
 void rpc_server_stop(struct rpc_server *server)
 {
     struct served *served;
 
-    stop_listening(server);
+    acceptor_stop(&server->acceptor);
     DL_FOREACH(server->served, served) rpc_connection_stop(served->connection);
     while (server->count > 0)
         task_cond_wait(&server->gone, -1);
@@ -220,6 +133,6 @@ void rpc_server_free(struct rpc_server *server)
 {
     if (!server)
         return;
-    stop_listening(server);
+    acceptor_stop(&server->acceptor);
     free(server);
 }
