@@ -61,6 +61,23 @@ static HRESULT write_piece(struct cli *cli, uint64_t address, const uint8_t *byt
     return spacebridge_write_virtual(cli->sb, address, bytes, size, done);
 }
 
+/* As write_piece, and where that comes out short go on behind it: what is refused there has its own
+ * address and reason. */
+static HRESULT write_on(struct cli *cli, uint64_t address, const uint8_t *bytes, size_t size,
+                        size_t *done)
+{
+    size_t moved = 0;
+    HRESULT hr = write_piece(cli, address, bytes, size, done);
+
+    while (hr == S_OK && *done > 0 && *done < size && address + *done > address) {
+        HRESULT rest = write_piece(cli, address + *done, bytes + *done, size - *done, &moved);
+        if (FAILED(rest) || moved == 0)
+            return spacebridge_is_lost(cli->sb) ? rest : hr;
+        *done += moved;
+    }
+    return hr;
+}
+
 /* What is left of DATA behind what was given. */
 static void count_rest(struct writing *writing)
 {
@@ -135,7 +152,7 @@ static enum cli_exit write_all(struct writing *writing, char *reason, size_t rea
         }
         size_t done = 0;
         writing->given += (uint64_t)size;
-        HRESULT hr = write_piece(cli, address, writing->piece, (size_t)size, &done);
+        HRESULT hr = write_on(cli, address, writing->piece, (size_t)size, &done);
         snprintf(reason, reason_size, "%s", spacebridge_last_message(cli->sb));
         if (FAILED(hr) && (writing->written == 0 || spacebridge_is_lost(cli->sb)))
             return write_failed(writing, hr, reason);
@@ -279,7 +296,8 @@ static enum cli_exit read_all(struct reading *reading)
         if (!put(reading, reading->piece, done, error))
             return cli_trouble(cli, error);
         reading->done += done;
-        if (done < size || ferror(stdout))
+        /* Short: go on behind it, where the refusal has its own address and reason. */
+        if (done == 0 || ferror(stdout))
             break;
     } while (reading->done < options->size);
     put_end(reading);

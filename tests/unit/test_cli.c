@@ -110,15 +110,15 @@ END_TEST
 START_TEST(partly_done_is_3)
 {
     runs("$SB write-virtual 0xffff800000007ffe 01020304", 3, "S_OK: 2 of 4 bytes written\n",
-         "WriteVirtual: 2 of 4 bytes");
+         "page not mapped (0 of 2 bytes written)");
     runs("$SB read-virtual 0xffff800000007ffe 4", 3,
          "ffff800000007ffe  01 02                                             |..|\n",
          "S_OK: 2 of 4 bytes read");
-    runs(
-        "$SB --json write-virtual 0xffff800000007ffe 01020304", 3,
-        "{\"bytes_written\":2,\"message\":\"WriteVirtual: 2 of 4 bytes, up to 0xffff800000008000\","
-        "\"hresult\":0,\"name\":\"S_OK\"}\n",
-        "");
+    runs("$SB --json write-virtual 0xffff800000007ffe 01020304", 3,
+         "{\"bytes_written\":2,\"message\":\"WriteVirtual at 0xffff800000008000: page not mapped "
+         "(0 of 2 bytes written)\","
+         "\"hresult\":0,\"name\":\"S_OK\"}\n",
+         "");
     runs("$SB write-virtual 0xfffffffffffffffe 01020304", 3, "S_OK: 2 of 4 bytes written\n",
          "bytes");
 }
