@@ -150,7 +150,7 @@ static bool add_threads(struct stub *stub, const char *list)
     while (*list == 'm' || *list == ',') {
         uint64_t id;
         list++;
-        if (!hex_number(&id, &list, end) || stub->processors == THREADS_MOST)
+        if (!stub_thread_id(&id, &list, end) || stub->processors == THREADS_MOST)
             return false;
         if (stub->processors % 16 == 0) {
             uint64_t *more =

@@ -2,6 +2,7 @@
 #ifndef SB_TARGET_STUB_H
 #define SB_TARGET_STUB_H
 
+#include "rsp/hex.h"
 #include "target/rsp_client.h"
 
 #include <stdbool.h>
@@ -30,7 +31,7 @@ struct stub {
     char architecture[64];
     char *features;   /* its reply to our qSupported, as it came */
     char stop[256];   /* its stop reply when we attached */
-    char status[32];    /* QEMU's word for its run state when we attached: "paused", "prelaunch" */
+    char status[32];  /* QEMU's word for its run state when we attached: "paused", "prelaunch" */
     char version[64]; /* "QEMU 7.2.22", "GDB stub" */
 };
 
@@ -39,6 +40,23 @@ struct stub {
 static inline uint64_t stub_memory_thread(const struct stub *stub, unsigned cpu)
 {
     return stub->qemu && cpu < stub->processors ? stub->threads[cpu] : 0;
+}
+
+/* A thread id in a reply, without the process that a QEMU names once it has met a client that wants
+ * one (it remembers that over connections): "2", "p01.02". Advances *text past it. */
+static inline bool stub_thread_id(uint64_t *id, const char **text, const char *end)
+{
+    const char *at = *text;
+    uint64_t process;
+    if (at < end && *at == 'p') {
+        at++;
+        if (!hex_number(&process, &at, end) || at == end || *at++ != '.')
+            return false;
+    }
+    if (!hex_number(id, &at, end))
+        return false;
+    *text = at;
+    return true;
 }
 
 /* For rsp_operation.monitor_cpu. */

@@ -218,3 +218,20 @@ def test_two_gdbs_and_a_caller(pc, rpc, directory):
     assert "hit Breakpoint 1, " in outputs[0], outputs[0]
     assert "SIGTRAP" in outputs[1], outputs[1]
     assert int(guest.answer(ticket), 0) == 42
+
+
+def test_after_a_gdb_on_qemu_itself(new_guest, new_daemon):
+    """QEMU remembers what a client could do, and names processes to the next one too."""
+    guest = new_guest()
+    assert "detached" in run_gdb(guest.gdb, ["detach"])
+    daemon = new_daemon(guest)
+    assert guest.running()
+    output = run_gdb(daemon.endpoints["stub"][0], [
+        "info threads", "thread 2", "stepi", show("one", "1"), f"x/xw {guest.map.a:#x}", "detach"])
+    assert "Thread 1.2 (CPU#1" in output and printed(output, "one") == "0x1", output
+    rpc = daemon.connect()
+    rpc.SetCurrentProcessor(1)
+    rpc.halt()
+    assert rpc.ReadVirtual(guest.map.a, 4) == bytes(4)
+    rpc.go()
+    rpc.close()
