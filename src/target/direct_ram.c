@@ -3,7 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
-#include "target/text.h"
+#include "rsp/hex.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -76,10 +76,12 @@ bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name
     char start[192];
     snprintf(start, sizeof start, "Host virtual address for 0x%" PRIx64 " (%s) is 0x", physical,
              name);
-    struct text rest = {text, strlen(text)};
-    if (!text_word(&rest, start) || !text_hex(&rest, 16, host))
+    size_t length = strlen(start);
+    if (strncmp(text, start, length) != 0)
         return false;
-    return rest.length == strspn(rest.start, "\r\n") && *host != 0;
+    text += length;
+    return hex_number(host, &text, text + strspn(text, "0123456789abcdef")) && *host != 0 &&
+           text[strspn(text, "\r\n")] == '\0';
 }
 
 enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *kvm)

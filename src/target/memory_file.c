@@ -73,7 +73,8 @@ static enum target_error save(struct memory_file *file, target_client client, ui
     /* What was there before must not pass for what was read. */
     if (ftruncate(file->fd, 0) != 0)
         return TARGET_UNSUPPORTED;
-    snprintf(line, sizeof line, "pmemsave 0x%" PRIx64 " 0x%zx /proc/%d/fd/%d", physical, length,
+    /* Without quotes the monitor would divide the size by something. */
+    snprintf(line, sizeof line, "pmemsave 0x%" PRIx64 " 0x%zx \"/proc/%d/fd/%d\"", physical, length,
              (int)getpid(), file->fd);
     enum target_error error =
         monitor_run(file->monitor, client, -1, line, &text, message, sizeof message);
