@@ -201,6 +201,8 @@ static bool check_once(struct run_control *run)
 {
     uint64_t changes = run->changes;
     uint64_t resumes = run->resumes;
+    /* QEMU may take the question before a resume that it has not acknowledged. */
+    bool resuming = rsp_client_resuming(run->stub->rsp);
     json_t *result = NULL;
     char message[256];
     if (qmp_execute(run->qmp, "query-status", NULL, &result, message, sizeof message) != TARGET_OK)
@@ -221,6 +223,8 @@ static bool check_once(struct run_control *run)
         return run->state == TARGET_STATE_LOST;
     if (!answered || run->state == TARGET_STATE_LOST || rsp_client_resuming(run->stub->rsp))
         return true; /* a resume under way is checked by itself when it was taken */
+    if (resuming)
+        return false;
     if (running && run->state == TARGET_STATE_HALTED)
         adopt_running(run);
     else if (!running && run->state == TARGET_STATE_RUNNING)
