@@ -159,6 +159,8 @@ bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length
  * matters. page: the virtual page whose line is exempt with WRITE_VIEW. */
 void transfer_changed(struct session *session, enum write_kind kind, uint64_t page,
                       uint64_t physical, size_t length);
+/* A device was written, by a port or by memory: it may have changed memory itself, anywhere. */
+void transfer_device_written(struct session *session, enum write_kind kind);
 /* Write virtual runs, in rising order, to page[from..to), all PAGE_CACHED or PAGE_BULK. Runs that
  * may have hit anything but RAM or ROM come back as not written. The first error is returned, each
  * run has its own. */

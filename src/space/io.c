@@ -184,5 +184,6 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
         value |= (uint32_t)bytes[i] << (8 * i);
     enum target_error error = target->ops->port_out(target, session->client, (uint16_t)offset, size,
                                                     value, message, sizeof(message));
+    transfer_device_written(session, WRITE_PHYSICAL);
     return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
 }

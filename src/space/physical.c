@@ -121,6 +121,8 @@ static void transfer_region(struct call *call, uint32_t flags, const struct targ
         error = transfer_write_natural(session, WRITE_PHYSICAL, 0, physical, bytes, length, &done);
     else
         error = transfer_read_natural(session, physical, bytes, length, &done);
+    if (write && region->kind == REGION_DEVICE)
+        transfer_device_written(session, WRITE_PHYSICAL);
     call->done += done;
     if (error)
         call_stop(call, error, NULL);

@@ -45,6 +45,19 @@ void transfer_changed(struct session *session, enum write_kind kind, uint64_t pa
                        kind == WRITE_VIEW ? view_find(&session->view, page) : NULL);
 }
 
+void transfer_device_written(struct session *session, enum write_kind kind)
+{
+    struct session *other;
+
+    DL_FOREACH(session->space->sessions, other)
+    {
+        if (other == session && kind == WRITE_UNCACHED)
+            continue;
+        other->generation++;
+        view_drop_all_clean(&other->view);
+    }
+}
+
 static const struct page *page_of(const struct pages *pages, size_t from, size_t to,
                                   uint64_t address)
 {
@@ -366,6 +379,7 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
         if (region.kind == REGION_DEVICE) {
             error = transfer_write_natural(session, kind, page->address, physical, bytes + *done,
                                            part, &put);
+            transfer_device_written(session, kind);
         } else {
             struct target_run run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
                                      0, 0};

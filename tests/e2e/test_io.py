@@ -1,5 +1,7 @@
 """Ports: one access of the size asked for, or a refusal and none."""
 
+import struct
+
 import pytest
 from harness.guest import PORT_DEBUGCON
 from harness.rpc import (
@@ -171,3 +173,18 @@ def test_arm_has_no_ports(bridge):
     rpc.halt()
     assert "WriteIo" in refused(E_NOTIMPL, out, rpc, 0x80, b"x")
     refused(E_NOTIMPL, inp, rpc, 0x80, 1)
+
+
+def test_memory_that_a_device_changed_is_read_anew(pc, halted):
+    """fw_cfg copies its signature into memory when the address of a request is written to its port."""
+    others = [halted, pc.connect()]
+    where = pc.map
+    request = struct.pack(">IIQ", 0 << 16 | 8 | 2, 4, where.b_physical)  # select item 0, read 4 bytes
+    halted.WritePhysical(where.c_physical, request)
+    for one in others:
+        assert one.ReadVirtual(where.b, 4) == bytes(4)
+    halted.WriteIo(ISA, 0, 1, 0x514, bytes(4))
+    halted.WriteIo(ISA, 0, 1, 0x518, struct.pack(">I", where.c_physical))
+    assert pc.guest.physical(where.b_physical, 4) == b"QEMU"
+    for one in others:
+        assert one.ReadVirtual(where.b, 4) == b"QEMU"

@@ -176,6 +176,29 @@ START_TEST(test_running_and_lost)
 }
 END_TEST
 
+/* As fw_cfg does: written by its port, it copies into memory while it is at it. */
+static void copy_hook(void *context, enum fake_op op, bool after)
+{
+    (void)context;
+    if (op == FAKE_PORT_OUT && !after)
+        *ram(&machine, BASE) = 'D';
+}
+
+START_TEST(test_memory_that_a_device_changed_is_read_anew)
+{
+    char byte = 0;
+
+    assert_hr(session_read_virtual(machine.a, BASE, &byte, 1, NULL), S_OK);
+    assert_hr(session_read_virtual(machine.b, BASE, &byte, 1, NULL), S_OK);
+    fake->hook = copy_hook;
+    assert_hr(session_write_io(machine.a, SB_INTERFACE_ISA, 0, 1, 0x518, "\0\0\0", 4, NULL), S_OK);
+    assert_hr(session_read_virtual(machine.a, BASE, &byte, 1, NULL), S_OK);
+    ck_assert_int_eq(byte, 'D');
+    assert_hr(session_read_virtual(machine.b, BASE, &byte, 1, NULL), S_OK);
+    ck_assert_int_eq(byte, 'D');
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("io");
@@ -188,6 +211,7 @@ int main(void)
     tcase_add_test(tests, test_the_last_port);
     tcase_add_test(tests, test_what_the_monitor_prints_is_the_message);
     tcase_add_test(tests, test_running_and_lost);
+    tcase_add_test(tests, test_memory_that_a_device_changed_is_read_anew);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

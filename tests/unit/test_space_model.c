@@ -111,6 +111,17 @@ static void changed(struct model_session *s, enum who who, int v, int frame, siz
     }
 }
 
+/* A device may do anything to memory when it is written. */
+static void device_written(struct model_session *s, enum who who, int frame)
+{
+    if (frames[frame].kind != FRAME_DEVICE)
+        return;
+    for (int t = 0; t < MANY_SESSIONS; t++) {
+        for (int v = 0; v < V_PAGES && (&model[t] != s || who != BY_UNCACHED); v++)
+            drop_state(&model[t].line[v], CLEAN);
+    }
+}
+
 static struct loss flush(struct model_session *s)
 {
     struct loss loss = {0, 0};
@@ -130,6 +141,7 @@ static struct loss flush(struct model_session *s)
     }
     for (int v = 0; v < V_PAGES; v++) {
         int frame = map[s->cpu][v];
+        bool written = false;
         for (size_t i = 0; i < PAGE; i++) {
             if (!was_dirty[v][i])
                 continue;
@@ -141,7 +153,10 @@ static struct loss flush(struct model_session *s)
             }
             memory[frame][i] = s->line[v].value[i];
             changed(s, BY_VIEW, v, frame, i);
+            written = true;
         }
+        if (written)
+            device_written(s, BY_VIEW, frame);
     }
     return loss;
 }
@@ -245,6 +260,7 @@ static size_t model_write_past(struct model_session *s, uint64_t offset, size_t 
             if (who == BY_UNCACHED)
                 changed(s, who, (int)v, frame, i);
         }
+        device_written(s, who, frame);
         if (who == BY_VIEW && (!together(s, v) || !together(s, v + 1))) {
             model_follow(s, offset + followed, done + length - followed, bytes + followed);
             followed = done + length;
@@ -285,6 +301,8 @@ static size_t model_write_back(struct model_session *s, uint64_t offset, size_t 
             changed(s, BY_VIEW, (int)v, frame, i);
             line->state[i] = MISSING;
         }
+        if (!cacheable(frame))
+            device_written(s, BY_VIEW, frame);
     }
     return size;
 }
@@ -408,6 +426,7 @@ static void do_physical(int turn, struct model_session *s, size_t size)
             memory[frame][offset + i] = bytes[i];
             changed(s, BY_PHYSICAL, -1, frame, offset + i);
         }
+        device_written(s, BY_PHYSICAL, frame);
     }
 }
 
