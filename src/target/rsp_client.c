@@ -61,7 +61,7 @@ static void drop_all(struct rsp_client *client, enum target_error error)
         operation->error = error;
     DL_CONCAT(client->dropped, client->in_flight);
     client->in_flight = NULL;
-    client->in_flight_count = 0;
+    client->in_flight_count = client->in_flight_light = 0;
     while (client->turns) {
         struct rsp_turn *turn = client->turns;
         DL_DELETE(client->turns, turn);

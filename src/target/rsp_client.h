@@ -33,6 +33,10 @@ struct rsp_client;
 #define RSP_REPLY_MAX  ((size_t)1024 * 1024)
 #define RSP_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
 
+/* So many light requests count as one in flight; bytes of request and reply that make one light. */
+#define RSP_LIGHT_SHARE 8u
+#define RSP_LIGHT_MOST  64u
+
 enum rsp_kind {
     RSP_REQUEST, /* one request, one reply */
     RSP_COMMAND, /* qRcmd: O packets up to OK or an error */
@@ -47,6 +51,7 @@ struct rsp_operation {
     const void *payload; /* without framing */
     size_t length;       /* escapes included at most rsp_client_limit() */
     bool escape;         /* the payload is binary or a stranger's: put } before special bytes */
+    bool light;          /* request and reply are short: more of them may be in flight */
     enum rsp_kind kind;
     target_client client;
     uint64_t thread;          /* Hg; 0: any */

@@ -78,9 +78,9 @@ struct rsp_client {
     struct rsp_operation *resume; /* waits for all else; once it is sent, it is in flight too */
     bool resume_sent;
     struct rsp_operation *in_flight;
-    unsigned in_flight_count;
-    struct rsp_operation *dropped; /* failed; done is to be called with their error */
-    bool held;                     /* a switch that may be refused is in flight: nothing goes out */
+    unsigned in_flight_count, in_flight_light; /* all of them; the light ones among them */
+    struct rsp_operation *dropped;             /* failed; done is to be called with their error */
+    bool held; /* a switch that may be refused is in flight: nothing goes out */
     unsigned retries;
 
     uint64_t modes[RSP_MODE_KINDS];

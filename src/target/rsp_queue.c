@@ -186,6 +186,7 @@ static void send_operation(struct rsp_client *client, struct rsp_operation *oper
     operation->acked = false;
     DL_APPEND(client->in_flight, operation);
     client->in_flight_count++;
+    client->in_flight_light += operation->light;
     if (client->in_flight_count == 1)
         client->retries = 0;
     log_trace(ROOM, "-> %.*s", operation->length < 80 ? (int)operation->length : 80,
@@ -229,11 +230,23 @@ static unsigned depth_now(const struct rsp_client *client)
     return client->depth;
 }
 
+/* May one more be in flight? What a stub has to take in and to keep is counted: 16 short requests
+ * are less than one of full size, and too few to keep a stub busy that answers each in 2 us. */
+static bool room_for_more(const struct rsp_client *client)
+{
+    unsigned depth = depth_now(client);
+    if (depth == 1)
+        return client->in_flight_count == 0;
+    return client->in_flight_count - client->in_flight_light +
+               client->in_flight_light / RSP_LIGHT_SHARE <
+           depth;
+}
+
 /* Send what may be sent. */
 void rsp_pump(struct rsp_client *client)
 {
     while (client->fd >= 0 && !client->failing && !client->running && !client->held &&
-           client->in_flight_count < depth_now(client) && client->out.length < OUT_MOST) {
+           room_for_more(client) && client->out.length < OUT_MOST) {
         struct rsp_operation *operation = turn_front(client);
         if (!operation) {
             operation = client->resume;

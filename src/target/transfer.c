@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pieces of one transfer that are queued at once: enough to fill the deepest pipeline twice. */
-#define SLOTS 32
+/* Pieces of one transfer that are queued at once: enough to fill the pipeline twice. */
+#define SLOTS_MOST 256u
+/* Bytes that the packets of every stub can carry. */
+#define LEAST_PIECE 512u
 /* "M" or "X", two numbers of 16 digits, a comma and a colon. */
 #define HEADER_MOST 40
 
@@ -34,7 +36,8 @@ struct transfer {
     enum target_error refused; /* why nothing more is sent; of all that was not */
     unsigned busy;
     struct task *task;
-    struct slot slots[SLOTS];
+    unsigned slots_count, slots_next;
+    struct slot slots[];
 };
 
 /* Cut. Returns the bytes that one packet can carry from here, and makes its payload. */
@@ -188,16 +191,15 @@ static void slot_done(struct rsp_operation *operation)
 
 static struct slot *slot_free(struct transfer *transfer)
 {
-    for (size_t i = 0; i < SLOTS; i++)
-        if (!transfer->slots[i].busy)
-            return &transfer->slots[i];
-    return NULL;
+    /* They are answered in order: the next one is free nearly always. */
+    while (transfer->slots[transfer->slots_next].busy)
+        transfer->slots_next = (transfer->slots_next + 1) % transfer->slots_count;
+    return &transfer->slots[transfer->slots_next];
 }
 
 static unsigned slots_most(const struct transfer *transfer)
 {
-    unsigned most = 2 * rsp_client_depth(transfer->settings->stub->rsp);
-    return transfer->single ? 1 : most < SLOTS ? most : SLOTS;
+    return transfer->single ? 1 : transfer->slots_count;
 }
 
 static void send_piece(struct transfer *transfer)
@@ -213,6 +215,8 @@ static void send_piece(struct transfer *transfer)
         operation->payload = buffer_bytes(&slot->payload);
         operation->length = slot->payload.length;
         operation->kind = RSP_REQUEST;
+        operation->light = operation->length + (transfer->settings->write ? 0 : 2 * slot->length) <=
+                           RSP_LIGHT_MOST;
         operation->client = transfer->settings->client;
         operation->thread = transfer->settings->thread;
         operation->space = transfer->settings->space;
@@ -270,10 +274,24 @@ static void complete(struct transfer *transfer, size_t count_all)
     }
 }
 
+/* Slots for no more pieces than there are, and than the pipeline takes. */
+static unsigned slots_wanted(const struct transfer_settings *settings,
+                             const struct target_run *runs, size_t count_all)
+{
+    unsigned depth = rsp_client_depth(settings->stub->rsp);
+    size_t most = depth > 1 ? 2 * (size_t)depth * RSP_LIGHT_SHARE : 2, pieces = 0;
+    if (most > SLOTS_MOST)
+        most = SLOTS_MOST;
+    for (size_t i = 0; i < count_all && pieces < most; i++)
+        pieces += 1 + runs[i].length / LEAST_PIECE;
+    return (unsigned)(settings->natural || pieces == 0 ? 1 : pieces < most ? pieces : most);
+}
+
 enum target_error transfer_runs(const struct transfer_settings *settings, struct target_run *runs,
                                 size_t count_all)
 {
-    struct transfer *transfer = calloc(1, sizeof *transfer);
+    unsigned slots = slots_wanted(settings, runs, count_all);
+    struct transfer *transfer = calloc(1, sizeof *transfer + slots * sizeof *transfer->slots);
     for (size_t i = 0; i < count_all; i++) {
         runs[i].done = 0;
         if (!transfer)
@@ -281,6 +299,7 @@ enum target_error transfer_runs(const struct transfer_settings *settings, struct
     }
     if (!transfer)
         return TARGET_NO_MEMORY;
+    transfer->slots_count = slots;
     transfer->settings = settings;
     transfer->runs = runs;
     transfer->count = count_all;
@@ -296,7 +315,7 @@ enum target_error transfer_runs(const struct transfer_settings *settings, struct
         if (first == TARGET_OK)
             first = run->error;
     }
-    for (size_t i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < transfer->slots_count; i++)
         buffer_free(&transfer->slots[i].payload);
     free(transfer);
     return first;
