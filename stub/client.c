@@ -242,6 +242,12 @@ bool client_select_processor(struct client *client)
     return false;
 }
 
+bool client_sees_running(const struct client *client)
+{
+    return !client->front->config.attach_halt && client->features.kind == CLIENT_GDB &&
+           front_is_qemu(client->front) && front_state(client->front) == TARGET_STATE_RUNNING;
+}
+
 bool client_needs_halt(struct client *client, const char *what)
 {
     front_wait_settled(client->front);

@@ -115,6 +115,10 @@ enum {
 int64_t client_thread(struct client *client, const struct thread_id *suffix);
 /* Have the session look at memory as the selected thread does. False: the reply says why. */
 bool client_select_processor(struct client *client);
+/* Is this a gdb that shall attach to a target that goes on running? gdb wants a stop and registers
+ * before it gives its user a prompt: it is told of a stop by no signal, and of registers that are
+ * not available, which it knows. */
+bool client_sees_running(const struct client *client);
 /* True when the target is halted; else the reply says that it runs, or is gone. */
 bool client_needs_halt(struct client *client, const char *what);
 

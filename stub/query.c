@@ -107,14 +107,14 @@ static void description(struct client *client, const struct request_xfer *xfer)
 {
     struct buffer document = {0};
 
-    if (!client_needs_halt(client, "reading the target's description"))
-        return;
     if (front_document(client->front, client_id(client), "features", xfer->annex, &document)) {
         if (client->features.kind == CLIENT_IDA)
             features_for_ida(&document);
         reply_document(client, xfer, &document);
-    } else {
+    } else if (front_state(client->front) == TARGET_STATE_HALTED) {
         reply_text(client, "E00"); /* no such annex */
+    } else {
+        client_needs_halt(client, "reading the target's description");
     }
     buffer_free(&document);
 }

@@ -410,6 +410,13 @@ void run_do_status(struct client *client, const struct request *request)
         tell_stop(client);
         break;
     case TARGET_STATE_RUNNING:
+        if (client_sees_running(client)) {
+            char text[THREAD_TEXT_SIZE];
+            reply_text(client, "T00thread:%s;",
+                       thread_format(text, client->features.multiprocess,
+                                     front_process(front, client_id(client)), 1));
+            break;
+        }
         /* There is no way to say "it runs" but to be silent until it stops. */
         client->waiting = client->answered = true;
         client->stops_seen = front->stops;

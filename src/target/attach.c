@@ -21,10 +21,9 @@
 /* What a stub that names no PacketSize can take: gdb's own guess. */
 #define PACKET_DEFAULT ((size_t)400)
 /* $, # and two digits, which some stubs count in and others do not. */
-#define FRAMING          4
-#define DESCRIPTION_MOST ((size_t)1024 * 1024)
-#define THREADS_MOST     4096
-#define QEMU_DEPTH       16
+#define FRAMING      4
+#define THREADS_MOST 4096
+#define QEMU_DEPTH   16
 
 /* One request. The reply is in *reply, NUL-terminated, until the next. */
 static enum target_error ask(struct stub *stub, struct buffer *reply, const char *payload)
@@ -196,31 +195,46 @@ static void copy_architecture(struct stub *stub, const char *text)
         snprintf(stub->architecture, sizeof stub->architecture, "%.*s", (int)(end - start), start);
 }
 
-/* Read target.xml; QEMU before 8.2 answers no p and P before. */
-static enum target_error ask_description(struct stub *stub, struct buffer *reply)
+/* One document of the description; what the stub refuses is left empty. */
+static enum target_error ask_document(struct stub *stub, struct buffer *reply, const char *name)
 {
-    struct buffer text = {0};
+    struct description_document *document = description_add(&stub->description, name);
     size_t chunk = rsp_client_limit(stub->rsp) - 1;
     enum target_error error = TARGET_OK;
-    bool more = true;
-    while (more && text.length < DESCRIPTION_MOST) {
-        char payload[96];
-        snprintf(payload, sizeof payload, "qXfer:features:read:target.xml:%zx,%zx", text.length,
-                 chunk);
+    for (bool more = document != NULL; more && error == TARGET_OK;) {
+        char payload[64 + DESCRIPTION_NAME_SIZE];
+        snprintf(payload, sizeof payload, "qXfer:features:read:%s:%zx,%zx", name,
+                 document->text.length, chunk);
         error = ask(stub, reply, payload);
         const char *part = text_of(reply);
         if (error != TARGET_OK || (part[0] != 'm' && part[0] != 'l'))
             break;
         more = part[0] == 'm' && reply->length > 1;
-        if (!buffer_append(&text, part + 1, reply->length - 1))
-            error = TARGET_NO_MEMORY;
-        if (error != TARGET_OK)
+        if (!description_append(&stub->description, document, part + 1, reply->length - 1)) {
+            buffer_free(&document->text); /* none is better than a part of it */
             break;
+        }
     }
-    if (error == TARGET_OK && !buffer_append_byte(&text, 0))
-        error = TARGET_NO_MEMORY;
-    if (error == TARGET_OK)
-        copy_architecture(stub, (const char *)buffer_bytes(&text));
+    return error;
+}
+
+/* Read target.xml and what it includes; QEMU before 8.2 answers no p and P before. */
+static enum target_error ask_description(struct stub *stub, struct buffer *reply)
+{
+    char name[DESCRIPTION_NAME_SIZE];
+    enum target_error error = ask_document(stub, reply, "target.xml");
+    while (error == TARGET_OK && description_missing(&stub->description, name) &&
+           stub->description.count < DESCRIPTION_DOCUMENTS_MAX)
+        error = ask_document(stub, reply, name);
+    struct buffer text = {0};
+    const struct buffer *target = description_find(&stub->description, "target.xml");
+    if (error == TARGET_OK && target) {
+        if (buffer_append(&text, buffer_bytes(target), target->length) &&
+            buffer_append_byte(&text, 0))
+            copy_architecture(stub, (const char *)buffer_bytes(&text));
+        else
+            error = TARGET_NO_MEMORY;
+    }
     buffer_free(&text);
     return error;
 }
@@ -348,6 +362,7 @@ void attach_forget(struct stub *stub)
 {
     free(stub->threads);
     free(stub->features);
+    description_clear(&stub->description);
     stub->features = NULL;
     stub->threads = NULL;
     stub->processors = 0;

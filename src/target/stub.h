@@ -3,6 +3,7 @@
 #define SB_TARGET_STUB_H
 
 #include "rsp/hex.h"
+#include "target/description.h"
 #include "target/rsp_client.h"
 
 #include <stdbool.h>
@@ -29,6 +30,7 @@ struct stub {
     uint64_t *threads; /* RSP thread id of each processor; on QEMU its number + 1 */
     unsigned processors;
     char architecture[64];
+    struct description description;
     char *features;   /* its reply to our qSupported, as it came */
     char stop[256];   /* its stop reply when we attached */
     char status[32];  /* QEMU's word for its run state when we attached: "paused", "prelaunch" */

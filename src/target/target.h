@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct buffer;
+struct description;
 struct target;
 
 /* The grain of everything that is counted: translation, views, partial success. */
@@ -103,6 +104,8 @@ struct target_info {
     bool live_physical, live_virtual;
     /* the stub's reply to our qSupported, as it came; "" while it is lost */
     const char *features;
+    /* target.xml and what it includes, as the stub gave them; NULL while it is lost */
+    const struct description *description;
 };
 
 /* What the target tells the room above. Each may be NULL. `dirty_views` is called in the task that

@@ -148,6 +148,7 @@ static void on_lost(void *context, const char *reason)
     upstream->left_halted = upstream->found_running && !upstream->left_running;
     upstream->intruded = rsp_client_intruded(upstream->stub.rsp);
     upstream->info.features = "";
+    upstream->info.description = NULL;
     log_warning(ROOM, "the target is lost: %s", reason);
     ways_close(upstream->ways);
     if (upstream->qmp)
@@ -183,6 +184,7 @@ static void fill_info(struct upstream *upstream)
     info->ports = stub->qemu && stub->x86;
     info->qemu = stub->qemu;
     info->features = stub->features ? stub->features : "";
+    info->description = &stub->description;
     info->pointer_size = stub->width == STUB_WIDTH_32 ? 4 : 8;
     unsigned size;
     if (translate_pointer_size(upstream->translate, 0, 0, &size) == TARGET_OK)

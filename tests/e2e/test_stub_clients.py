@@ -140,13 +140,28 @@ def test_keep_attaches_without_halting(bridge):
     assert client.read(made.map.a, 64) == b"\x5a" * 64  # live
     assert client.read(made.map.b + PAGE - 16, 32) == bytes(16)  # up to the hole
     assert client.ask(f"m{made.map.hole:x},4") == "E14"
-    for request in ("g", "p10", f"M{made.map.a:x},1:00", f"Z0,{made.map.code:x},1", "s"):
+    for request in (f"M{made.map.a:x},1:00", f"Z0,{made.map.code:x},1", "s", "P0=0000000000000000"):
         assert last_of(client, request) == "E16"
     assert made.guest.running() and moves(made.guest)
-    client.send("?")  # a target that runs says nothing ...
+    # gdb gets its prompt: no signal, registers not available, the description known
+    assert client.ask("?") == "T00thread:p1.1;"
+    everything = client.ask("g")
+    assert len(everything) == 1216 and set(everything[:256] + everything[272:]) == {"x"}
+    assert client.register(RIP) != 0  # a sample: gdb does not do without
+    assert client.ask("p0") == "x" * 16
+    assert "x86-64" in client.document("features:read:target.xml")
+    client.send("c")  # joins
     assert client.quiet()
-    assert client.stop().startswith("T02")  # ... until it stops
-    assert not made.guest.running()
+    assert client.stop().startswith("T02")
+    assert not made.guest.running() and "x" not in client.ask("g")
+    client.close()
+    processes.until(made.guest.running, "the guest to run again")
+    # others have no such words: a target that runs says nothing until it stops
+    client = Gdb(made.daemon.endpoints["stub"][0], IDA)
+    client.send("?")
+    assert client.quiet()
+    assert moves(made.guest)
+    assert client.stop().startswith("T02")
     client.close()
     processes.until(made.guest.running, "the guest to run again")
 
