@@ -19,7 +19,9 @@ struct space {
     struct space_config config;
     struct session *sessions; /* utlist */
     target_client last_client;
-    uint64_t pass; /* of walks over the sessions that suspend */
+    uint64_t pass;    /* of walks over the sessions that suspend */
+    uint64_t changes; /* writes to the target's memory, of all sessions */
+    struct view_census census;
     /* Somebody is about to resume: write-back acts as write-through meanwhile, or a busy writer
      * could make new dirty bytes for ever, faster than they are flushed. */
     bool resuming;
@@ -41,8 +43,9 @@ struct session {
     struct task_mutex mutex;
     struct view view;
     /* Moves when others may have made clean bytes of this view stale: what was read from the target
-     * before and arrives after is not kept. */
+     * before and arrives after is not kept. See session_generation. */
     uint64_t generation;
+    uint64_t own_changes; /* writes to the target's memory by this session */
     /* Moves when the target was lost with dirty bytes in this view. */
     uint64_t losses;
     struct flush_result *flushing; /* the flush under way, NULL: none */
@@ -229,6 +232,12 @@ bool flush_before_resume(void *context, target_client client, bool *wrote, char 
 /* Keep a session's memory while this task works on its view; release may free it. */
 void session_hold(struct session *session);
 void session_release(struct session *session);
+/* A number that moves when others have written to the target's memory, or clean bytes of this view
+ * may be stale for another reason. It costs a write the same however many sessions there are. */
+static inline uint64_t session_generation(const struct session *session)
+{
+    return session->generation + (session->space->changes - session->own_changes);
+}
 /* What its calls really do: the session's choice, unless the view has no room for a line. */
 enum cache_policy session_policy(const struct session *session);
 

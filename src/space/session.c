@@ -65,6 +65,8 @@ struct session *session_open(struct space *space, const char *name, enum cache_p
     if (listener)
         session->listener = *listener;
     view_init(&session->view, space->config.cache_size);
+    session->view.census = &space->census;
+    session->own_changes = space->changes;
     DL_APPEND(space->sessions, session);
     return session;
 }

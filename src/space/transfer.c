@@ -22,6 +22,22 @@ bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length
     return true;
 }
 
+/* May a line be concerned, the writer's own one apart? Asked of a page at a time: most writes lie
+ * within one. */
+static bool others_may_hold(const struct session *session, enum write_kind kind, uint64_t page,
+                            uint64_t physical, uint64_t last)
+{
+    uint64_t first = physical & TARGET_PAGE_MASK;
+    if (last - first >= TARGET_PAGE_SIZE)
+        return true;
+    uint32_t lines = view_census_lines(&session->space->census, first);
+    if (lines == 1 && kind == WRITE_VIEW) {
+        const struct view_line *own = view_find(&session->view, page);
+        return !own || own->physical != first;
+    }
+    return lines > 0;
+}
+
 void transfer_changed(struct session *session, enum write_kind kind, uint64_t page,
                       uint64_t physical, size_t length)
 {
@@ -32,12 +48,14 @@ void transfer_changed(struct session *session, enum write_kind kind, uint64_t pa
         return;
     if (last < physical)
         last = UINT64_MAX;
+    session->space->changes++;
+    session->own_changes++;
+    if (!others_may_hold(session, kind, page, physical, last))
+        return;
     DL_FOREACH(session->space->sessions, other)
     {
-        if (other == session)
-            continue;
-        other->generation++;
-        view_drop_physical(&other->view, physical, last, NULL);
+        if (other != session)
+            view_drop_physical(&other->view, physical, last, NULL);
     }
     if (kind == WRITE_UNCACHED)
         return;

@@ -29,6 +29,8 @@ static size_t bits_assign(uint64_t *map, size_t first, size_t length, bool value
     for (size_t word = first / 64; word <= (end - 1) / 64; word++) {
         uint64_t mask = bits_mask(word, first, end);
         uint64_t next = value ? map[word] | mask : map[word] & ~mask;
+        if (next == map[word]) /* most of them, and counting is no single instruction everywhere */
+            continue;
         changed += (size_t)__builtin_popcountll(next ^ map[word]);
         map[word] = next;
     }
@@ -116,8 +118,20 @@ static struct view_line **bucket_of(struct view *view, uint64_t physical)
     return &view->by_physical[(number ^ (number >> 8) ^ (number >> 16)) % VIEW_BUCKETS];
 }
 
+static uint32_t census_slot(uint64_t physical)
+{
+    return (uint32_t)((physical / VIEW_LINE_SIZE * UINT64_C(0x9e3779b97f4a7c15)) >> 52);
+}
+
+uint32_t view_census_lines(const struct view_census *census, uint64_t physical)
+{
+    return census->lines[census_slot(physical)];
+}
+
 static void bucket_remove(struct view *view, struct view_line *line)
 {
+    if (view->census)
+        view->census->lines[census_slot(line->physical)]--;
     struct view_line **link = bucket_of(view, line->physical);
     while (*link != line)
         link = &(*link)->physical_next;
@@ -127,6 +141,8 @@ static void bucket_remove(struct view *view, struct view_line *line)
 
 static void bucket_insert(struct view *view, struct view_line *line)
 {
+    if (view->census)
+        view->census->lines[census_slot(line->physical)]++;
     struct view_line **link = bucket_of(view, line->physical);
     line->physical_next = *link;
     *link = line;

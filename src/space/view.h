@@ -18,6 +18,12 @@
 #define VIEW_LINE_SIZE  TARGET_PAGE_SIZE
 #define VIEW_LINE_WORDS (VIEW_LINE_SIZE / 64)
 #define VIEW_BUCKETS    256u
+/* How many lines of several views hold a physical page, by a hash of it: where there are none,
+ * nobody need be told of a write. */
+#define VIEW_CENSUS_SIZE 4096u
+struct view_census {
+    uint32_t lines[VIEW_CENSUS_SIZE];
+};
 
 struct view_line {
     uint64_t page;     /* virtual address, a multiple of the page size */
@@ -38,12 +44,15 @@ struct view {
     struct view_line *lines; /* by page */
     struct view_line *oldest;
     struct view_line *by_physical[VIEW_BUCKETS];
+    struct view_census *census; /* that its lines are counted in; NULL: none */
     size_t line_count, dirty_lines;
     uint64_t valid_bytes, dirty_bytes;
     uint64_t evictions;
 };
 
 void view_init(struct view *view, size_t size);
+/* Lines that may hold a byte of that physical page, in all views of the census; never too few. */
+uint32_t view_census_lines(const struct view_census *census, uint64_t physical);
 /* Forget everything, dirty bytes too. The view stays usable. */
 void view_clear(struct view *view);
 

@@ -167,9 +167,9 @@ static size_t slot_retry(struct session *session, const struct page *page, uint6
         length == slot->run.length)
         return got;
     struct target_run run = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
-    uint64_t generation = session->generation;
+    uint64_t generation = session_generation(session);
     *error = target->ops->read_virtual(target, session->client, session->cpu, &run, 1);
-    return slot_arrived(session, page, epoch, slot, &run, session->generation == generation,
+    return slot_arrived(session, page, epoch, slot, &run, session_generation(session) == generation,
                         buffer);
 }
 
@@ -213,7 +213,7 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
 {
     struct session *session = call->session;
     struct target *target = session->space->target;
-    uint64_t generation = session->generation;
+    uint64_t generation = session_generation(session);
     size_t asked = 0, at = 0;
 
     for (size_t i = 0; i < count; at += pages->page[i++].length) {
@@ -243,7 +243,7 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
         size_t got = answer->done;
         if (page->kind == PAGE_CACHED) {
             got = slot_arrived(session, page, pages->epoch, &slots[i], answer,
-                               session->generation == generation, buffer + at);
+                               session_generation(session) == generation, buffer + at);
             if (got < page->length)
                 got = slot_retry(session, page, pages->epoch, &slots[i], got, buffer + at, &error);
         }
@@ -408,9 +408,9 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
         }
         for (size_t i = 0; i < count && kind == WRITE_VIEW; i++)
             page_settle(session, &page[i], pages->epoch);
-        uint64_t generation = session->generation;
+        uint64_t generation = session_generation(session);
         transfer_write_pages(session, kind, pages, 0, count, run, count);
-        bool keep = session->generation == generation && !session_ready(session);
+        bool keep = session_generation(session) == generation && !session_ready(session);
         if (kind == WRITE_VIEW)
             pages_follow(session, pages, count, keep, run);
         for (size_t i = 0; i < count && !call->error; i++) {
