@@ -45,7 +45,7 @@ struct daemon {
     bool signalled; /* stopping because we were asked to */
     bool told;      /* systemd and standard output know that we are ready */
     int exit_code;
-    ev_signal sigint, sigterm;
+    ev_signal sigint, sigterm, sighup;
 };
 
 static void stop(struct daemon *daemon)
@@ -282,6 +282,10 @@ int main(int argc, char **argv)
     }
     watch_signal(&daemon, &daemon.sigint, SIGINT);
     watch_signal(&daemon, &daemon.sigterm, SIGTERM);
+    /* The terminal is gone, unless that is not to matter (nohup). */
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        watch_signal(&daemon, &daemon.sighup, SIGHUP);
     if (!task_spawn(daemon.loop, "daemon", run, &daemon)) {
         log_error("daemon", "out of memory");
         listeners_close(&daemon.listeners);

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from harness import processes
 from harness.daemon import Daemon, SANITIZER_OPTIONS, program
-from harness.guest import Guest
+from harness.guest import TOP, Guest
 from harness.processes import LIMIT, SANITIZER
 from harness.rpc import BREAK, GO, Rpc, S_OK, address_of, connect
 from harness.stub import Stub
@@ -43,6 +43,10 @@ def test_help_and_version(directory):
     for option in ("--gdb", "--qmp", "--listen", "--stub", "--attach", "--cache", "--cache-size", "--timeout",
                    "--pipeline", "--max-connections", "--log-level", "--log-format", "--config", "--allow-remote"):
         assert option in done.stdout
+    with open(os.path.join(TOP, "docs", "man", "spacebridged.8"), encoding="utf-8") as file:
+        manual = file.read()
+    for option in re.findall(r"^  --([a-z-]+)", done.stdout, re.MULTILINE):
+        assert re.search(rf"^\.It Fl -{option}\b", manual, re.MULTILINE), f"the manual says nothing of --{option}"
     done = run("--version", directory=directory)
     assert done.returncode == 0 and re.search(r"spacebridged.* \d+\.\d+", done.stdout)
 
@@ -220,7 +224,7 @@ def test_log_as_json(new_daemon, stub):
     assert lines and all(isinstance(json.loads(line), dict) for line in lines)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ends_in_order(new_guest, new_daemon, number):
     """With connections open, one of them waiting, and dirty bytes in a view."""
     guest = new_guest("x86_64")
