@@ -49,6 +49,8 @@ struct session {
     /* Moves when the target was lost with dirty bytes in this view. */
     uint64_t losses;
     struct flush_result *flushing; /* the flush under way, NULL: none */
+    uint64_t read_next;            /* where a cached read that goes on from the last one begins */
+    unsigned read_ahead;           /* pages that were read ahead of it last; 0: none */
     uint64_t hits, misses, flushes, flushed_bytes, lost_bytes;
 
     unsigned users; /* tasks that hold on to this struct beside its owner */
@@ -189,6 +191,12 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
                                        const struct pages *pages, size_t index, size_t first,
                                        const uint8_t *bytes, size_t length, size_t *done,
                                        char *reason);
+
+/* --- read_ahead.c --- */
+
+/* After a cached read that the target was asked for, the mutex held: where it went on from the one
+ * before, fill the view with pages that follow, RAM alone. Nobody is told when it cannot. */
+void read_ahead_after(struct session *session, uint64_t offset, size_t size, bool missed);
 
 /* --- flush.c --- */
 

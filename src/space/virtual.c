@@ -261,6 +261,8 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
     struct slot *slots = malloc(pages->capacity * sizeof(*slots));
     struct target_run *run = malloc(pages->capacity * sizeof(*run));
 
+    uint64_t misses = session->misses;
+
     if (!slots || !run)
         call_stop(call, TARGET_NO_MEMORY, NULL);
     while (!call->error && call->done < call->size && call_look_up(call, pages, true)) {
@@ -276,6 +278,8 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
             read_page_alone(call, pages, buffer + call->done);
         }
     }
+    if (!call->error && call->done == call->size)
+        read_ahead_after(session, call->offset, call->size, session->misses != misses);
     free(slots);
     free(run);
 }

@@ -155,10 +155,20 @@ static void round_trip(const char *packet, size_t length, char wanted)
     }
 }
 
-/* The stub is asked why the target is halted first: after that it is. */
+/* Let what the stub says because we have come be over: after the answer to this, all is ours. */
 static void settle(void)
 {
-    round_trip("$?#3f", 5, 'd');
+    char in[8192];
+    size_t have = 0;
+
+    send_all("$Hg0#df", 7);
+    do {
+        ssize_t now = read(fd, in + have, sizeof in - 1 - have);
+        if (now <= 0 || have + (size_t)now == sizeof in - 1)
+            give_up("the stub hung up");
+        have += (size_t)now;
+        in[have] = 0;
+    } while (!strstr(in, "$OK#9a"));
 }
 
 /* BASE SIZE PIECE RANDOM */
