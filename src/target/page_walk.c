@@ -37,8 +37,9 @@ bool page_walk_parse(struct page_walk_mode *mode, const char *text)
         !value_of(text, "CR3=", &cr3) || !value_of(text, "CR4=", &cr4) ||
         !value_of(text, "EFER=", &efer))
         return true;
-    mode->long_mode = a20 == 1 && (cr0 & CR0_PG) && (cr4 & CR4_PAE) && (efer & EFER_LMA);
-    mode->levels = cr4 & CR4_LA57 ? 5 : 4;
+    bool long_mode = (cr4 & CR4_PAE) && (efer & EFER_LMA);
+    mode->known = a20 == 1 && (long_mode || !(cr0 & CR0_PG));
+    mode->levels = !(cr0 & CR0_PG) ? 0 : cr4 & CR4_LA57 ? 5 : 4;
     mode->root = cr3 & ADDRESS_MASK;
     return true;
 }
@@ -56,6 +57,10 @@ enum page_walk_result page_walk(const struct page_walk_mode *mode, uint64_t page
 {
     unsigned top = mode->levels == 5 ? 56 : 47;
     uint64_t sign = page >> top, at = mode->root;
+    if (mode->levels == 0) {
+        *physical = page;
+        return PAGE_WALK_MAPPED;
+    }
     if (sign != 0 && sign != UINT64_MAX >> top)
         return PAGE_WALK_UNMAPPED;
     for (unsigned level = mode->levels; level > 0; level--) {

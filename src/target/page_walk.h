@@ -1,6 +1,6 @@
-/* x86-64 page tables in long mode, walked as QEMU's debugger access walks them (permissions,
- * accessed and dirty bits play no part). Pure: no input, no output. Source: Intel SDM volume 3,
- * "4-level paging and 5-level paging". */
+/* x86-64 without paging, and its page tables in long mode, walked as QEMU's debugger access walks
+ * them (permissions, accessed and dirty bits play no part). Pure: no input, no output. Source:
+ * Intel SDM volume 3, "4-level paging and 5-level paging". */
 #ifndef SB_TARGET_PAGE_WALK_H
 #define SB_TARGET_PAGE_WALK_H
 
@@ -12,8 +12,8 @@
 /* How a processor stands. */
 struct page_walk_mode {
     bool smm;        /* it sees the memory of system management */
-    bool long_mode;  /* paging with the tables of long mode, nothing odd: it can be walked */
-    unsigned levels; /* 4 or 5 */
+    bool known;      /* no paging, or paging with the tables of long mode, nothing odd */
+    unsigned levels; /* 4 or 5; 0: no paging, addresses are physical */
     uint64_t root;
 };
 

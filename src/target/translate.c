@@ -743,7 +743,7 @@ static enum target_error pages_by_walk(struct translate *translate, target_clien
         return TARGET_OK;
     }
     if (!stub->qemu || !stub->x86 || translate->walk_refused ||
-        find_stance(translate, client, cpu, &mode) != TARGET_OK || mode.smm || !mode.long_mode)
+        find_stance(translate, client, cpu, &mode) != TARGET_OK || mode.smm || !mode.known)
         return TARGET_OK;
     for (size_t i = 0; i < count && !translate->walk_refused; i++) {
         const struct entry *entry = find(translate, cpu, pages[i]);
