@@ -167,9 +167,16 @@ static bool step_over(struct client *client, bool *stopped)
         front->target, id, (uint64_t)thread, step, (size_t)length, message, sizeof message);
     if (error == TARGET_OK)
         error = wait_halted(client);
+    if (error == TARGET_RUNNING && front_state(front) == TARGET_STATE_RUNNING) {
+        /* It rests (hlt), and a step does not end before something wakes it. */
+        front->target->ops->interrupt(front->target, id);
+        error = wait_halted(client);
+    }
     front->stepping_over = false;
-    for (size_t i = 0; i < count && error == TARGET_OK; i++)
-        error = front_insert(front, id, &taken[i], &reply);
+    for (size_t i = 0; i < count; i++) {
+        enum target_error back = front_insert(front, id, &taken[i], &reply);
+        error = error == TARGET_OK ? back : error;
+    }
     task_mutex_unlock(&front->points);
     buffer_free(&reply);
     if (error != TARGET_OK) {
