@@ -135,6 +135,14 @@ SPACEBRIDGE_API HRESULT spacebridge_write_io(spacebridge_t *sb, int32_t interfac
                                              uint64_t offset, const void *buffer, uint32_t size,
                                              uint32_t *bytes_written);
 
+/* A pattern over and over, its last copy cut short; size up to 2^32 - 1. */
+SPACEBRIDGE_API HRESULT spacebridge_fill_virtual(spacebridge_t *sb, uint64_t start, uint32_t size,
+                                                 const void *pattern, uint32_t pattern_size,
+                                                 uint32_t *filled);
+SPACEBRIDGE_API HRESULT spacebridge_fill_physical(spacebridge_t *sb, uint64_t start, uint32_t size,
+                                                  const void *pattern, uint32_t pattern_size,
+                                                  uint32_t *filled);
+
 SPACEBRIDGE_API HRESULT spacebridge_virtual_to_physical(spacebridge_t *sb, uint64_t virtual_address,
                                                         uint64_t *physical_address);
 
@@ -179,6 +187,17 @@ struct spacebridge_cache_status {
 };
 SPACEBRIDGE_API HRESULT spacebridge_get_cache_status(spacebridge_t *sb,
                                                      struct spacebridge_cache_status *status);
+/* A way from the daemon to the target, and what went by it since the daemon began. */
+struct spacebridge_transport {
+    char name[24]; /* "rsp", "monitor", "qtest", "memory-file", "direct-ram" */
+    uint32_t open; /* 1 or 0 */
+    uint64_t calls, bytes_read, bytes_written;
+    char note[128]; /* why it is not open */
+};
+/* At most `most` of them into transports, in the daemon's order; *count: how many. */
+SPACEBRIDGE_API HRESULT spacebridge_get_transport_status(spacebridge_t *sb,
+                                                         struct spacebridge_transport *transports,
+                                                         size_t most, size_t *count);
 /* policy: "write-back", "write-through" or "off". */
 SPACEBRIDGE_API HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy);
 

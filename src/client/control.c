@@ -115,6 +115,55 @@ HRESULT spacebridge_get_cache_status(spacebridge_t *sb, struct spacebridge_cache
     return hr;
 }
 
+static bool take_transport(const msgpack_object_kv *pair, struct spacebridge_transport *transport)
+{
+    const struct {
+        const char *name;
+        uint64_t *number;
+    } numbers[] = {
+        {"calls", &transport->calls},
+        {"bytes_read", &transport->bytes_read},
+        {"bytes_written", &transport->bytes_written},
+    };
+
+    memset(transport, 0, sizeof *transport);
+    if (!result_text(&pair->key, transport->name, sizeof transport->name) ||
+        pair->val.type != MSGPACK_OBJECT_MAP)
+        return false;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const msgpack_object *value = result_map_value(&pair->val, numbers[i].name);
+        if (!value || !result_number(value, UINT64_MAX, numbers[i].number))
+            return false;
+    }
+    const msgpack_object *open = result_map_value(&pair->val, "open");
+    const msgpack_object *note = result_map_value(&pair->val, "note");
+    if (!open || open->type != MSGPACK_OBJECT_BOOLEAN || !note ||
+        !result_text(note, transport->note, sizeof transport->note))
+        return false;
+    transport->open = open->via.boolean;
+    return true;
+}
+
+HRESULT spacebridge_get_transport_status(spacebridge_t *sb,
+                                         struct spacebridge_transport *transports, size_t most,
+                                         size_t *count)
+{
+    struct link_result result;
+
+    *count = 0;
+    link_begin(&sb->link, "GetTransportStatus", 0);
+    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    if (FAILED(hr))
+        return hr;
+    if (result.values[0].type != MSGPACK_OBJECT_MAP)
+        return result_nonsense(sb);
+    const msgpack_object_map *map = &result.values[0].via.map;
+    for (size_t i = 0; i < map->size && *count < most; i++, (*count)++)
+        if (!take_transport(&map->ptr[i], &transports[*count]))
+            return result_nonsense(sb);
+    return hr;
+}
+
 HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy)
 {
     msgpack_packer *packer = link_begin(&sb->link, "SetCachePolicy", 1);

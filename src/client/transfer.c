@@ -274,6 +274,43 @@ HRESULT spacebridge_write_io(spacebridge_t *sb, int32_t interface_type, uint32_t
     return hr;
 }
 
+static HRESULT fill(spacebridge_t *sb, const char *method, uint64_t start, uint32_t size,
+                    const void *pattern, uint32_t pattern_size, uint32_t *filled)
+{
+    struct link_result result;
+    uint64_t done = 0;
+
+    if (filled)
+        *filled = 0;
+    msgpack_packer *packer = link_begin(&sb->link, method, 3);
+    if (pattern_size > WIRE_BUFFER_MOST)
+        pattern_size = WIRE_BUFFER_MOST;
+    msgpack_pack_uint64(packer, start);
+    msgpack_pack_uint32(packer, size);
+    msgpack_pack_bin(packer, pattern_size);
+    HRESULT hr =
+        link_call(&sb->link, pattern_size > 0 ? pattern : NULL, pattern_size, 0, 1, &result);
+    if (FAILED(hr))
+        return hr;
+    if (!result_number(&result.values[0], size, &done))
+        return result_nonsense(sb);
+    if (filled)
+        *filled = (uint32_t)done;
+    return hr;
+}
+
+HRESULT spacebridge_fill_virtual(spacebridge_t *sb, uint64_t start, uint32_t size,
+                                 const void *pattern, uint32_t pattern_size, uint32_t *filled)
+{
+    return fill(sb, "FillVirtual", start, size, pattern, pattern_size, filled);
+}
+
+HRESULT spacebridge_fill_physical(spacebridge_t *sb, uint64_t start, uint32_t size,
+                                  const void *pattern, uint32_t pattern_size, uint32_t *filled)
+{
+    return fill(sb, "FillPhysical", start, size, pattern, pattern_size, filled);
+}
+
 HRESULT spacebridge_virtual_to_physical(spacebridge_t *sb, uint64_t virtual_address,
                                         uint64_t *physical_address)
 {

@@ -542,7 +542,6 @@ def test_on_that_cannot_be_had(new_guest, new_daemon, tmp_path):
     daemon = new_daemon(guest, options=["--qtest", "on"], ready=False)
     assert daemon.child.wait() == 1
     assert "--qtest on" in daemon.log
-    daemon.stopped = True
     fine = new_daemon(guest)
     assert not counts(fine.connect(), "qtest")["open"]
 
