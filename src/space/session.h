@@ -110,8 +110,8 @@ HRESULT session_get_current_processor(struct session *, uint32_t *processor);
 HRESULT session_set_current_processor(struct session *, uint32_t processor);
 
 /* Which changes the connection is told of, of its own accord: DEBUG_EVENT_CHANGE_DEBUGGEE_STATE,
- * DEBUG_EVENT_CHANGE_ENGINE_STATE, 0. E_INVALIDARG for other bits. (IDebugClient::SetEventCallbacks,
- * IDebugEventCallbacks::GetInterestMask) */
+ * DEBUG_EVENT_CHANGE_ENGINE_STATE, 0. E_INVALIDARG for other bits.
+ * (IDebugClient::SetEventCallbacks, IDebugEventCallbacks::GetInterestMask) */
 HRESULT session_set_event_mask(struct session *, uint32_t mask);
 uint32_t session_event_mask(const struct session *);
 
