@@ -5,6 +5,7 @@ import random
 
 import pytest
 from harness import processes
+from harness.gdb import GDB, Gdb
 from harness.guest import PAGE
 from harness.rpc import BREAK, E_FAIL, E_INVALIDARG, E_UNEXPECTED, GO, STEP_INTO, WRITE_FAULT, CallFailed
 from test_virtual import POLICIES, refused
@@ -97,6 +98,30 @@ def test_flushed_before_a_step(pc, rpc):
     step(rpc, pc)
     assert not pc.guest.running()
     assert in_memory(pc, pc.map.a_physical, b"dirty")
+
+
+def test_a_register_write_finds_everything_written_and_leaves_nothing_stale(pc, halted):
+    """CR3 by the GDB front: dirty bytes go where the old tables say, clean ones are read by the new ones."""
+    cr3, page, physical = 29, pc.map.per_cpu, pc.map.per_cpu_physical
+    other, gdb = pc.connect(), Gdb(pc.daemon.endpoints["stub"][0], GDB)
+    try:
+        gdb.ask("?")
+        assert gdb.ask("Hg2") == "OK"
+        theirs = gdb.register(cr3)
+        assert gdb.ask("Hg1") == "OK"
+        ours = gdb.register(cr3)
+        assert ours != theirs
+        halted.WritePhysical(physical[1], b"theirs")
+        assert other.ReadVirtual(page, 6) == bytes(6)
+        halted.WriteVirtual(page, b"ours")
+        assert in_memory(pc, physical[0], bytes(4))
+        assert gdb.ask(f"P{cr3:x}=" + theirs.to_bytes(8, "little").hex()) == "OK"
+        assert in_memory(pc, physical[0], b"ours") and in_memory(pc, physical[1], b"theirs")
+        assert other.ReadVirtual(page, 6) == halted.ReadVirtual(page, 6) == b"theirs"
+        assert gdb.ask(f"P{cr3:x}=" + ours.to_bytes(8, "little").hex()) == "OK"
+        assert other.ReadVirtual(page, 6) == halted.ReadVirtual(page, 6) == b"ours\0\0"
+    finally:
+        gdb.close()
 
 
 @pytest.mark.parametrize("connections", [1, 3])
