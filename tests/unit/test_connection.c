@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +72,90 @@ static void pipelined(struct rpc_test *test)
 START_TEST(pipelined_requests_are_answered_in_order)
 {
     rpc_test_run(pipelined);
+}
+END_TEST
+
+/* What came together is answered together: one write, so that all answers are there at once. */
+static void together(struct rpc_test *test)
+{
+    const uint32_t count = 50;
+    struct pair pair;
+    int first, all = 0;
+
+    pair_open(&pair, test);
+    SEND(&pair.peer, "[iis[ub]]", 0, 1, "WriteVirtual", BASE, "x", (size_t)1);
+    ck_assert_int_ne(task_wait_fd(pair.peer.fd, EV_READ, 10), 0);
+    ck_assert_int_eq(ioctl(pair.peer.fd, FIONREAD, &first), 0);
+    ck_assert_int_eq(peer_response(&pair.peer, 1), S_OK);
+    for (uint32_t i = 0; i < count; i++)
+        words_pack(&pair.peer.output, "[iis[ub]]", 0, (int)i, "WriteVirtual", BASE, "x", (size_t)1);
+    ck_assert(peer_send(&pair.peer));
+    ck_assert_int_ne(task_wait_fd(pair.peer.fd, EV_READ, 10), 0);
+    ck_assert_int_eq(ioctl(pair.peer.fd, FIONREAD, &all), 0);
+    ck_assert_int_eq(all, first * (int)count);
+    for (uint32_t i = 0; i < count; i++)
+        ck_assert_int_eq(peer_response(&pair.peer, i), S_OK);
+    pair_close(&pair);
+}
+
+START_TEST(answers_go_out_together)
+{
+    rpc_test_run(together);
+}
+END_TEST
+
+/* ... but none waits for a call behind it that waits. */
+static void before_a_wait(struct rpc_test *test)
+{
+    struct pair pair;
+
+    pair_open(&pair, test);
+    fake_resume_by_others(&test->machine.fake);
+    words_pack(&pair.peer.output, "[iis[]]", 0, 1, "GetExecutionStatus");
+    words_pack(&pair.peer.output, "[iis[]]", 0, 2, "GetExecutionStatus");
+    words_pack(&pair.peer.output, "[iis[u]]", 0, 3, "WaitForEvent", (uint64_t)UINT32_MAX);
+    words_pack(&pair.peer.output, "[iis[]]", 0, 4, "GetExecutionStatus");
+    ck_assert(peer_send(&pair.peer));
+    ck_assert_int_eq(peer_response(&pair.peer, 1), S_OK);
+    ck_assert_int_eq(peer_response(&pair.peer, 2), S_OK);
+    SEND(&pair.peer, "[iis[]]", 0, 5, "SetInterrupt");
+    ck_assert_int_eq(peer_response(&pair.peer, 5), S_OK);
+    ck_assert_int_eq(peer_response(&pair.peer, 3), S_OK);
+    ck_assert_int_eq(peer_response(&pair.peer, 4), S_OK);
+    pair_close(&pair);
+}
+
+START_TEST(answers_do_not_wait_for_a_wait)
+{
+    rpc_test_run(before_a_wait);
+}
+END_TEST
+
+/* A stream of small calls lets another connection have its turn long before it ends. */
+static void in_turns(struct rpc_test *test)
+{
+    const int count = 3000;
+    struct pair busy, other;
+    int answered = 0;
+
+    pair_open(&busy, test);
+    pair_open(&other, test);
+    for (int i = 0; i < count; i++)
+        words_pack(&busy.peer.output, "[iis[ub]]", 0, i, "WriteVirtual", BASE, "x", (size_t)1);
+    ck_assert(peer_send(&busy.peer));
+    SEND(&other.peer, "[iis[ub]]", 0, 1, "WriteVirtualUncached", BASE, "y", (size_t)1);
+    ck_assert_int_eq(peer_response(&other.peer, 1), S_OK);
+    ck_assert_int_eq(ioctl(busy.peer.fd, FIONREAD, &answered), 0);
+    ck_assert_int_lt(answered, count * 7);
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(peer_response(&busy.peer, (uint32_t)i), S_OK);
+    pair_close(&busy);
+    pair_close(&other);
+}
+
+START_TEST(a_stream_of_calls_leaves_others_their_turns)
+{
+    rpc_test_run(in_turns);
 }
 END_TEST
 
@@ -472,6 +557,9 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, pipelined_requests_are_answered_in_order);
+    tcase_add_test(tcase, answers_go_out_together);
+    tcase_add_test(tcase, answers_do_not_wait_for_a_wait);
+    tcase_add_test(tcase, a_stream_of_calls_leaves_others_their_turns);
     tcase_add_test(tcase, a_slow_sender_is_understood);
     tcase_add_test(tcase, a_half_closed_peer_gets_its_answers);
     tcase_add_test(tcase, an_interrupt_overtakes_a_wait);

@@ -94,6 +94,25 @@ static void check_name(void *arg)
     tell('n');
 }
 
+static void tell_thrice(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        tell(*(const char *)arg);
+        task_yield();
+    }
+}
+
+START_TEST(tasks_that_yield_take_turns)
+{
+    spawn(tell_thrice, "a");
+    spawn(tell_thrice, "b");
+    turn();
+    ck_assert_str_eq(story, "ab"); /* the loop had its turn, too */
+    ev_run(loop, 0);
+    ck_assert_str_eq(story, "ababab");
+}
+END_TEST
+
 START_TEST(a_long_name_is_cut)
 {
     char name[200];
@@ -661,6 +680,7 @@ int main(void)
     Suite *suite = suite_create("task");
     TCase *running = add_case(suite, "running");
     tcase_add_test(running, spawned_tasks_run_from_the_loop_in_order);
+    tcase_add_test(running, tasks_that_yield_take_turns);
     tcase_add_test(running, a_long_name_is_cut);
     tcase_add_test(running, a_task_spawns_a_task_that_runs_next_turn);
     tcase_add_test(running, a_wake_runs_the_task_from_the_loop_and_once);
