@@ -51,6 +51,7 @@ struct rsp_operation {
     const void *payload; /* without framing */
     size_t length;       /* escapes included at most rsp_client_limit() */
     bool escape;         /* the payload is binary or a stranger's: put } before special bytes */
+    bool shorten;        /* runs of a character may go shortened; the stub takes that */
     bool light;          /* request and reply are short: more of them may be in flight */
     enum rsp_kind kind;
     target_client client;

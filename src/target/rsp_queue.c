@@ -173,7 +173,9 @@ void rsp_watch(struct rsp_client *client)
 
 bool rsp_frame(struct rsp_client *client, const struct rsp_operation *operation)
 {
-    if (packet_frame(&client->out, operation->payload, operation->length, operation->escape))
+    if (operation->shorten
+            ? packet_frame_rle(&client->out, operation->payload, operation->length)
+            : packet_frame(&client->out, operation->payload, operation->length, operation->escape))
         return true;
     rsp_client_fail(client, "out of memory");
     return false;

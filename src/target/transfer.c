@@ -98,6 +98,7 @@ static bool slot_fill(struct slot *slot, const struct target_run *run)
     bool binary = settings->write && stub->binary && !settings->natural;
     buffer_clear(&slot->payload);
     slot->operation.escape = binary;
+    slot->operation.shorten = settings->write && !binary && stub->qemu;
     if (binary) {
         slot->length = binary_fit(bytes, left, room);
         return payload_binary(slot, address, bytes, slot->length);
