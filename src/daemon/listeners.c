@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -27,6 +28,11 @@ static bool open_one(struct listeners *listeners, enum front front, const struct
     if (listener->fd < 0)
         return false;
     endpoint_format(&listener->endpoint, listener->text);
+    struct stat status;
+    if (endpoint->kind == ENDPOINT_UNIX && lstat(endpoint->path, &status) == 0) {
+        listener->device = status.st_dev;
+        listener->inode = status.st_ino;
+    }
     listeners->count++;
     return true;
 }
@@ -117,12 +123,22 @@ fail:
     return false;
 }
 
+/* Is the file at its path the one that we made? Ours is kept from being used anew while we listen.
+ */
+static bool is_in_place(const struct listener *listener)
+{
+    struct stat status;
+    return listener->endpoint.kind == ENDPOINT_UNIX &&
+           lstat(listener->endpoint.path, &status) == 0 && status.st_dev == listener->device &&
+           status.st_ino == listener->inode;
+}
+
 void listeners_close(struct listeners *listeners)
 {
     while (listeners->count > 0) {
         struct listener *listener = &listeners->items[--listeners->count];
-        close(listener->fd);
-        if (listener->ours)
+        if (listener->ours && is_in_place(listener))
             endpoint_unlink(&listener->endpoint);
+        close(listener->fd);
     }
 }

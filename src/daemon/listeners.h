@@ -7,13 +7,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum front { FRONT_RPC, FRONT_STUB };
 
 struct listener {
     enum front front;
     int fd;
-    bool ours; /* remove its socket file at the end */
+    bool ours; /* remove its socket file at the end, if it is this one still */
+    dev_t device;
+    ino_t inode;
     struct endpoint endpoint;
     char text[ENDPOINT_TEXT_SIZE];
 };
@@ -27,7 +30,7 @@ struct listeners {
  * systemd (FileDescriptorName=rpc or stub) take the place of the default. False with error set
  * (OPTIONS_ERROR_SIZE); nothing stays open then. */
 bool listeners_open(struct listeners *listeners, const struct options *options, char *error);
-/* Close all and remove the socket files. */
+/* Close all and remove our socket files, but none that somebody else has put in their place. */
 void listeners_close(struct listeners *listeners);
 
 #endif

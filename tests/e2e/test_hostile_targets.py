@@ -534,6 +534,24 @@ def test_wrong_endpoints(stub, directory, words, named):
         assert file.read() == "data"
 
 
+def test_socket_file_that_is_anothers_by_now(stub, new_daemon, directory):
+    """Its file was removed, and another daemon listens at the same path: that one keeps its file."""
+    path = os.path.join(directory, "rpc.sock")
+    first = new_daemon(gdb=stub.gdb, listen=[f"unix:{path}"])
+    os.unlink(path)
+    second_stub = Stub()
+    try:
+        second = new_daemon(gdb=second_stub.gdb, listen=[f"unix:{path}"])
+        first.child.send(signal.SIGTERM)
+        assert first.child.wait() == 0
+        with second.connect() as rpc:
+            assert rpc.GetExecutionStatus() == BREAK
+        second.stop()
+    finally:
+        second_stub.stop()
+    assert not os.path.exists(path)
+
+
 def test_runtime_directory_that_cannot_be(stub):
     done = start("--gdb", stub.gdb, "--timeout", TIMEOUT, env={"XDG_RUNTIME_DIR": "/dev/null"})
     assert done.returncode == 1 and "/dev/null" in done.stderr and not done.stdout
