@@ -388,6 +388,8 @@ static void readable(struct ev_loop *loop, ev_io *watcher, int events)
     } else if (count == 0) {
         end_of_input(connection);
         look_for_peer(connection);
+    } else if (errno == ENOMEM) {
+        broken(connection, E_OUTOFMEMORY, message_no_memory);
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
         lost(connection, strerror(errno));
     }

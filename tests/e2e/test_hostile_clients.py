@@ -5,6 +5,7 @@ report. Afterwards it must be as it was, and what it wrote must be in the guest 
 import contextlib
 import os
 import random
+import resource
 import select
 import socket
 import struct
@@ -22,6 +23,7 @@ from harness.rpc import (
     E_ACCESSDENIED,
     E_INVALIDARG,
     E_NOTIMPL,
+    E_OUTOFMEMORY,
     NO_PAGEFILE,
     READ_FAULT,
     WRITE_FAULT,
@@ -660,8 +662,6 @@ def test_over_max_connections():
 
 def test_no_more_descriptors():
     """The system gives no more: those inside are served, and those outside get in when there is room."""
-    import resource
-
     with served() as (stub, daemon), daemon.connect() as inside, contextlib.ExitStack() as stack:
         assert inside.WriteVirtual(stub.base, b"inside") == 6
         resource.prlimit(daemon.child.pid, resource.RLIMIT_NOFILE, (descriptors(daemon) + 3,) * 2)
@@ -683,4 +683,46 @@ def test_no_more_descriptors():
                 one.close()
                 answered += 1
         assert answered == 10
+        assert inside.FlushCache() == 6 and stub.memory[:6] == b"inside"
+
+
+def test_no_more_memory():
+    """Who asks for more than there is, is told; the others have what they need."""
+    with served() as (stub, daemon), daemon.connect() as inside:
+        with open(f"/proc/{daemon.child.pid}/maps", encoding="utf-8") as file:
+            if "asan" in file.read():
+                pytest.skip("AddressSanitizer cannot do with less")
+        assert inside.WriteVirtual(stub.base, b"inside") == 6
+        size = status(daemon.child.pid, "VmSize") + 40 * MIB
+        resource.prlimit(daemon.child.pid, resource.RLIMIT_AS, (size, size))
+        with daemon.connect() as greedy:
+            for call, params in (
+                ("ReadVirtual", (stub.base, 60 * MIB)),
+                ("ReadVirtualUncached", (stub.base, 60 * MIB)),
+                ("ReadPointersVirtual", (7 * MIB, stub.base)),
+            ):
+                with pytest.raises(CallFailed) as failure:
+                    greedy.call(call, *params)
+                assert failure.value.hresult == E_OUTOFMEMORY
+                assert inside.ReadVirtual(stub.base, 6) == b"inside"
+            assert greedy.ReadVirtual(stub.base, 16) == bytes(stub.memory[:16])
+        values = HEAD + b"\xa5Hello\xdd" + struct.pack(">I", 3 * MIB) + b"\xc0" * (3 * MIB)
+        with connect(daemon.rpc) as greedy:
+            greedy.sendall(values)
+            assert turned_out(greedy, E_OUTOFMEMORY) == []
+        with connect(daemon.rpc) as greedy:
+            with contextlib.suppress(ConnectionError):
+                greedy.sendall(WRITE + b"\x92\x00\xc6" + struct.pack(">I", 60 * MIB) + bytes(50 * MIB))
+            read_all(greedy)
+        daemon.child.wait_errors("out of memory")
+        many = [connect(daemon.rpc) for _ in range(300)]  # each takes a stack
+        told = 0
+        for one in many:
+            with contextlib.suppress(ConnectionError):
+                one.sendall(request("GetExecutionStatus"))
+            kind, *answer = msgpack.unpackb(one.recv(1 << 16))
+            assert (kind, answer) == (1, [1, None, [0, BREAK]]) or answer[1][0] & 0xFFFFFFFF == E_OUTOFMEMORY
+            told += kind == 2
+            one.close()
+        assert told
         assert inside.FlushCache() == 6 and stub.memory[:6] == b"inside"
