@@ -327,6 +327,7 @@ def test_monitor_lost_with_dirty_bytes(stub, monitor, new_daemon):
         rpc.WriteVirtual(stub.base, b"not lost")
         monitor.send(b"}\r\n")
         until(lambda: bytes(stub.memory[:8]) == b"not lost", "the bytes to arrive")
+        daemon.child.wait_errors("the target is lost: the QMP monitor is gone")
         works_again(rpc, stub)
         assert not rpc.notifications and rpc.GetCacheStatus()["lost_bytes"] == 0
 
