@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,24 @@ void buffer_free(struct buffer *buffer)
 {
     free(buffer->data);
     *buffer = (struct buffer){0};
+}
+
+/* Large blocks are filled from end to end: a page fault for each 4 KiB of them would cost as much
+ * as the copying. */
+static void use_huge_pages(uint8_t *data, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t huge = (uintptr_t)2 * 1024 * 1024;
+    uintptr_t first = ((uintptr_t)data + huge - 1) & ~(huge - 1);
+    uintptr_t end = ((uintptr_t)data + size) & ~(huge - 1);
+    int before = errno; /* where there are none it goes on without */
+    if (size >= 2 * huge && end > first)
+        madvise((void *)first, end - first, MADV_HUGEPAGE);
+    errno = before;
+#else
+    (void)data;
+    (void)size;
+#endif
 }
 
 static bool grow(struct buffer *buffer, size_t needed)
@@ -30,6 +49,7 @@ static bool grow(struct buffer *buffer, size_t needed)
         uint8_t *moved = realloc(buffer->data, capacity);
         if (!moved)
             return false;
+        use_huge_pages(moved, capacity);
         buffer->data = moved;
         buffer->capacity = capacity;
         return true;
@@ -38,6 +58,7 @@ static bool grow(struct buffer *buffer, size_t needed)
     uint8_t *data = malloc(capacity);
     if (!data)
         return false;
+    use_huge_pages(data, capacity);
     if (buffer->length > 0)
         memcpy(data, buffer->data + buffer->head, buffer->length);
     free(buffer->data);

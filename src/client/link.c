@@ -122,8 +122,15 @@ static msgpack_packer *begin(struct link *link, const char *method, uint32_t par
     return &link->packer;
 }
 
+void link_sink(struct link *link, void *into, size_t most)
+{
+    link->sink = into;
+    link->sink_most = most;
+}
+
 msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params)
 {
+    link->sink = NULL;
     buffer_clear(&link->request);
     return begin(link, method, params, pack_write);
 }
@@ -308,6 +315,41 @@ static bool receive(struct link *link)
     return false;
 }
 
+/* What the daemon writes before the bytes of a large bin result: array, response, id, no error,
+ * array, HRESULT, bin 32. Anything else goes the ordinary way. */
+#define BULK_HEAD 15u
+
+static uint32_t big_endian32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Is a large result that has just begun to come the one that has a sink? Its place, and how long it
+ * is. */
+static uint8_t *bulk_begins(const struct link *link, size_t *length)
+{
+    static const uint8_t before[] = {0x94, MESSAGE_RESPONSE, 0xce}, after[] = {0xc0, 0x92};
+    const uint8_t *bytes = buffer_bytes(&link->input);
+
+    if (link->scanner.payload <= READ_SMALL || link->input.length < BULK_HEAD ||
+        memcmp(bytes, before, sizeof before) != 0 || memcmp(bytes + 7, after, sizeof after) != 0 ||
+        bytes[9] > 0x7f || bytes[10] != 0xc6)
+        return NULL;
+    uint32_t id = big_endian32(bytes + 3);
+    *length = big_endian32(bytes + 11);
+    if (link->scanner.owed > 0 ||
+        link->scanner.scanned + link->scanner.payload != BULK_HEAD + *length)
+        return NULL;
+    if (link->awaited && id == link->id)
+        return link->sink && *length <= link->sink_most ? link->sink : NULL;
+    if (link->queue_answered < link->queue_count) {
+        const struct link_queued *queued = queue_at(link, link->queue_answered);
+        if (queued->id == id && queued->expect == LINK_EXPECT_BIN && *length <= queued->most)
+            return queued->into;
+    }
+    return NULL;
+}
+
 /* Wait for the socket, until deadline (< 0: for ever). The events, 0 when time is over. */
 static int wait_ready(struct link *link, short events, double deadline)
 {
@@ -334,6 +376,49 @@ static int wait_ready(struct link *link, short events, double deadline)
 static void silent(struct link *link)
 {
     link_lost(link, "the daemon has been silent for too long");
+}
+
+/* Receive such a result to its end. True: one has come. */
+static bool take_bulk(struct link *link, double allowed)
+{
+    size_t length = 0, have;
+    uint8_t *into = link->fd >= 0 ? bulk_begins(link, &length) : NULL;
+
+    if (!into)
+        return false;
+    HRESULT hr = buffer_bytes(&link->input)[9];
+    bool awaited = link->awaited && big_endian32(buffer_bytes(&link->input) + 3) == link->id;
+    have = link->input.length - BULK_HEAD; /* less than all: the message is incomplete */
+    memcpy(into, buffer_bytes(&link->input) + BULK_HEAD, have);
+    buffer_clear(&link->input);
+    frame_scanner_init(&link->scanner);
+    while (have < length) {
+        ssize_t count = recv(link->fd, into + have, length - have, MSG_DONTWAIT);
+        if (count > 0) {
+            have += (size_t)count;
+        } else if (count == 0) {
+            link_lost(link, "the daemon closed the connection");
+            return false;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (wait_ready(link, POLLIN, allowed < 0 ? -1 : now() + allowed) == 0)
+                silent(link);
+        } else if (errno != EINTR) {
+            link_lost(link, "the connection was lost: %s", strerror(errno));
+        }
+        if (link->fd < 0)
+            return false;
+    }
+    if (awaited) {
+        link->sunk = (msgpack_object){.type = MSGPACK_OBJECT_BIN,
+                                      .via.bin = {.ptr = (char *)into, .size = (uint32_t)length}};
+        link->sunk_hr = hr;
+        link->awaited = false;
+    } else {
+        struct link_queued *queued = queue_at(link, link->queue_answered++);
+        queued->hr = hr;
+        queued->value = length;
+    }
+    return true;
 }
 
 /* Sending failed: what the daemon said before it closed is worth more than the errno. */
@@ -403,9 +488,9 @@ static void send_all(struct link *link, const struct buffer *first, const void *
 static void wait_response(struct link *link, double allowed)
 {
     while (link->fd >= 0) {
-        while (take_message(link))
+        while (take_message(link) || take_bulk(link, allowed))
             ;
-        if (link->fd < 0 || link->answered)
+        if (link->fd < 0 || !link->awaited)
             return;
         if (wait_ready(link, POLLIN, allowed < 0 ? -1 : now() + allowed) == 0)
             silent(link);
@@ -448,10 +533,15 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
         return E_OUTOFMEMORY;
     }
     link_queue_send(link);
+    link->sunk.type = MSGPACK_OBJECT_NIL;
     link->awaited = true;
     send_all(link, &link->request, body, size, link->silence);
     wait_response(link, allowed);
     link->awaited = false;
+    if (link->sunk.type == MSGPACK_OBJECT_BIN && link->fd >= 0) {
+        *result = (struct link_result){.values = &link->sunk, .count = 1};
+        return link->sunk_hr;
+    }
     if (link->request.capacity > BUFFER_KEPT)
         buffer_free(&link->request);
     return link->fd < 0 ? E_UNEXPECTED : outcome(link, outs, result);
@@ -535,7 +625,7 @@ bool link_queue_collect(struct link *link, struct link_queued *outcome)
     if (link->queue_answered == 0)
         link_queue_send(link);
     while (link->fd >= 0 && link->queue_answered == 0) {
-        while (take_message(link))
+        while (take_message(link) || take_bulk(link, link->silence))
             ;
         if (link->fd < 0 || link->queue_answered > 0)
             break;

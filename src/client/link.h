@@ -45,6 +45,10 @@ struct link {
     struct buffer request;
     msgpack_packer packer;
     bool no_memory;
+    void *sink; /* where a bin that is its result may go at once, at most sink_most bytes of it */
+    size_t sink_most;
+    msgpack_object sunk; /* that bin, where it did, and what came with it */
+    HRESULT sunk_hr;
     /* its response */
     struct message response;
     bool answered; /* response is there: its strings are the first held bytes of input */
@@ -75,6 +79,9 @@ void link_lost(struct link *link, const char *format, ...) __attribute__((format
 /* Begin the request of a method with that many params, which the caller packs onto what is
  * returned; a bin's bytes may be left for link_call's body. */
 msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params);
+/* The result of the request begun last is a bin that belongs here: a large one is received right
+ * into it, not copied. Whoever takes the result apart sees whether it is there already. */
+void link_sink(struct link *link, void *into, size_t most);
 /* Send the request, followed by body (size bytes, the end of its last param), and wait for the
  * response, for extra seconds longer than silence allows (< 0: for ever). The HRESULT of the
  * response: on success with at least outs values in result, on failure with link->message set.

@@ -36,13 +36,14 @@ static HRESULT transfer_piece(const struct transfer *transfer, uint64_t offset, 
     *done = 0;
     if (transfer->into) {
         msgpack_pack_uint64(packer, size);
+        link_sink(&sb->link, (uint8_t *)transfer->into + at, size);
         hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
         if (FAILED(hr))
             return hr;
         const msgpack_object *bin = &result.values[0];
         if (bin->type != MSGPACK_OBJECT_BIN || bin->via.bin.size > size)
             return result_nonsense(sb);
-        if (bin->via.bin.size > 0)
+        if (bin->via.bin.size > 0 && bin->via.bin.ptr != (char *)transfer->into + at)
             memcpy((uint8_t *)transfer->into + at, bin->via.bin.ptr, bin->via.bin.size);
         *done = bin->via.bin.size;
         return hr;

@@ -148,6 +148,16 @@ static void queued_writes(void)
         give_up("outcomes are missing");
 }
 
+/* A word in each of COUNT pages, and a flush: BASE COUNT. Seconds of the flush. */
+static void dirty_pages(void)
+{
+    for (uint64_t i = 0; i < number[1]; i++)
+        check(spacebridge_write_virtual(sb, number[0] + i * 4096, &i, sizeof i, NULL), "a write");
+    double start = clock_now();
+    check(spacebridge_flush_cache(sb, NULL), "FlushCache");
+    done(start);
+}
+
 /* Round trips: BASE COUNT. Seconds of one. */
 static void round_trips(write_fn *write)
 {
@@ -314,6 +324,7 @@ static const struct {
     {"stream", stream, 3, 1},
     {"idle", idle, 1, 0},
     {"busy", busy, 4, 0},
+    {"dirty-pages", dirty_pages, 2, 1},
 };
 
 int main(int argc, char **argv)

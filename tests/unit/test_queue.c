@@ -234,6 +234,66 @@ START_TEST(what_was_answered_before_the_loss_counts)
 }
 END_TEST
 
+#define BULK 300000u
+
+/* A large bin in the form that the daemon gives it, in two parts; context: it ends in the midst. */
+static void answer_in_bulk(int fd, void *context)
+{
+    static uint8_t bytes[BULK];
+
+    script_hello(fd);
+    for (int i = 0; i < 2; i++) {
+        uint32_t id = (uint32_t)script_request(fd, "ReadVirtual");
+        const uint8_t head[] = {0x94,
+                                1,
+                                0xce,
+                                (uint8_t)(id >> 24),
+                                (uint8_t)(id >> 16),
+                                (uint8_t)(id >> 8),
+                                (uint8_t)id,
+                                0xc0,
+                                0x92,
+                                0,
+                                0xc6,
+                                0,
+                                BULK >> 16,
+                                (uint8_t)(BULK >> 8),
+                                (uint8_t)BULK};
+        memset(bytes, 'a' + i, BULK);
+        script_bytes(fd, head, sizeof head);
+        script_bytes(fd, bytes, BULK / 3);
+        if (i == 1 && *(int *)context)
+            return;
+        script_bytes(fd, bytes, BULK - BULK / 3);
+    }
+    script_wait_end(fd);
+}
+
+/* Received right where they belong, one queued and one by a call. */
+START_TEST(large_results)
+{
+    uint8_t *first = calloc(1, BULK), *second = calloc(1, BULK);
+    int cut = _i;
+    size_t count = 7;
+
+    false_daemon_start(&other, answer_in_bulk, &cut);
+    join(other.endpoint);
+    assert_hr(spacebridge_queue_read_virtual(sb, BASE, first, BULK, NULL), S_OK);
+    HRESULT hr = spacebridge_read_virtual(sb, BASE, second, BULK, &count);
+    assert_hr(hr, cut ? E_UNEXPECTED : S_OK);
+    ck_assert_uint_eq(count, cut ? 0 : BULK);
+    ck_assert(cut || (second[0] == 'b' && second[BULK - 1] == 'b'));
+    struct spacebridge_outcome outcome = collected();
+    assert_hr(outcome.hresult, S_OK);
+    ck_assert_uint_eq(outcome.value, BULK);
+    ck_assert(first[0] == 'a' && first[BULK / 2] == 'a' && first[BULK - 1] == 'a');
+    spacebridge_close(sb);
+    false_daemon_end(&other);
+    free(first);
+    free(second);
+}
+END_TEST
+
 /* context: the answer's form, with the id to put in. */
 static void answer_wrongly(int fd, void *context)
 {
@@ -295,6 +355,7 @@ int main(void)
     suite_add_tcase(suite, good);
     tcase_set_timeout(bad, 60);
     tcase_add_test(bad, what_was_answered_before_the_loss_counts);
+    tcase_add_loop_test(bad, large_results, 0, 2);
     tcase_add_loop_test(bad, a_wrong_answer_ends_the_connection, 0, 5);
     suite_add_tcase(suite, bad);
     SRunner *runner = srunner_create(suite);
