@@ -110,6 +110,17 @@ def test_bulk_physical(way, size):
     assert way.guest.holds(way.map.bulk + offset, data)
 
 
+@pytest.mark.parametrize("method", ["WriteVirtualUncached", "WritePhysical"])
+def test_runs_of_every_length(way, method):
+    """They may go shortened, and must come out as they were."""
+    rpc = way.connect()
+    rpc.halt()
+    data = b"".join(bytes([value]) * length for length in range(1, 120) for value in (0, 0x23, 0xFF, 0x2A, 0x7D, 0x11))
+    address = way.map.bulk if method == "WriteVirtualUncached" else way.map.bulk_physical
+    assert getattr(rpc, method)(address, data) == len(data)
+    assert way.guest.physical(way.map.bulk_physical, len(data)) == data
+
+
 def test_pages_that_do_not_lie_together(way):
     """A and B are neighbours, their memory is not; behind them is the hole."""
     rpc = way.connect()
