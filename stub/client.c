@@ -202,14 +202,19 @@ void client_interrupt(struct client *client)
 {
     struct front *front = client->front;
 
-    if (!client->attached || front_state(front) != TARGET_STATE_RUNNING)
+    bool running = front_state(front) == TARGET_STATE_RUNNING;
+
+    /* A halt that is not settled may turn out to be nobody's, and end before anybody hears of it:
+     * not when somebody wants the target halted. */
+    if (!client->attached || (!running && !front->settling))
         return; /* it crossed the stop on its way */
     if (!client->waiting) {
         client->waiting = true;
         client->stops_seen = front->stops;
     }
     front->interrupted = true;
-    front->target->ops->interrupt(front->target, client_id(client));
+    if (running)
+        front->target->ops->interrupt(front->target, client_id(client));
 }
 
 bool client_stop_due(const struct client *client)

@@ -1,3 +1,6 @@
+#ifdef HAVE_CONFIG_H
+#include <config.h> /* POLLRDHUP */
+#endif
 #include "stub/connection.h"
 
 #include "base/log.h"
@@ -5,6 +8,7 @@
 #include "rsp/packet.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -341,7 +345,6 @@ static void look_again(struct ev_loop *loop, ev_timer *timer, int events)
         int error;
         socklen_t size;
     } state = {0, sizeof state.error};
-    char byte;
     (void)loop;
     (void)events;
 
@@ -350,10 +353,12 @@ static void look_again(struct ev_loop *loop, ev_timer *timer, int events)
         lost(connection, strerror(state.error));
         return;
     }
-    ssize_t count = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-        lost(connection, strerror(errno));
-    else if (count == 0 && !connection->input_ended && connection->client.waiting)
+    /* What it sent before may be unread still: reading would not tell. */
+    struct pollfd peer = {.fd = connection->fd, .events = POLLRDHUP};
+    if (poll(&peer, 1, 0) <= 0)
+        return;
+    if (peer.revents & (POLLERR | POLLHUP) ||
+        (peer.revents & POLLRDHUP && connection->client.waiting))
         lost(connection, "closed");
 }
 
@@ -401,9 +406,12 @@ static void serve_all(struct connection *connection)
                  !client->waiting)
             break; /* as if it had been connected to the target itself */
         else if (!client->waiting && connection->queue &&
-                 connection->output.length < CONNECTION_OUTPUT_MOST)
+                 connection->output.length < CONNECTION_OUTPUT_MOST) {
             serve_one(connection);
-        else if (connection->input_ended && !connection->queue)
+            /* What the view answers never suspends: a flood of it takes turns with others. */
+            if (connection->queue)
+                task_yield();
+        } else if (connection->input_ended && !connection->queue)
             break;
         else
             task_cond_wait(&connection->changed, -1);

@@ -126,13 +126,12 @@ static void settle(struct front *front)
         enum target_error error = front->target->ops->resume(
             front->target, client, TARGET_RESUME_GO, 0, message, sizeof message);
         front->resuming = false;
-        if (error == TARGET_OK) {
-            front->settling = false;
-            task_cond_broadcast(&front->changed);
+        if (error == TARGET_OK)
             return;
-        }
         log_warning(ROOM, "the target could not be resumed: %s",
                     message[0] ? message : target_error_text(error));
+        if (front_state(front) != TARGET_STATE_HALTED || !front->settling)
+            return;
     }
     front_publish(front);
 }
@@ -183,6 +182,10 @@ static void state_changed(void *context, enum target_state state, const char *te
     case TARGET_STATE_RUNNING:
         front->runs++;
         front->interrupted = false;
+        if (front->settling) { /* somebody resumed it before that was done: there is no stop */
+            front->settling = false;
+            task_cond_broadcast(&front->changed);
+        }
         front->stepped = front->stepped && front->resuming;
         if (!front->stepping_over)
             front->ours_run = front->resuming;

@@ -121,6 +121,19 @@ void memory_do_read_binary(struct client *client, const struct request *request)
     free(bytes);
 }
 
+/* May this client write now? A target that runs is written where a way is that needs no halt, as by
+ * any other connection. */
+static bool may_write(struct client *client)
+{
+    const struct front *front = client->front;
+
+    front_wait_settled(client->front);
+    if (front_state(front) == TARGET_STATE_RUNNING &&
+        (client->physical ? front_info(front)->live_physical : front_info(front)->live_virtual))
+        return true;
+    return client_needs_halt(client, "a write");
+}
+
 /* The bytes are checked already; data has as many as are to be written. */
 static void write_bytes(struct client *client, uint64_t address, const void *data, uint32_t size)
 {
@@ -163,7 +176,7 @@ void memory_do_write(struct client *client, const struct request *request)
         reply_ok(client);
         return;
     }
-    if (!client_needs_halt(client, "a write"))
+    if (!may_write(client))
         return;
     if (request->text[0] == 'X') {
         write_bytes(client, write.address, write.data, (uint32_t)write.length);
@@ -192,6 +205,9 @@ static size_t scan_read(struct client *client, uint64_t address, uint8_t *bytes,
             !memory_read(client, address + at, bytes + at, (uint32_t)(size - at), &done))
             break;
     }
+    /* What is in the view is read without waiting for anything: others want a turn, too. */
+    if (task_self())
+        task_yield();
     return at;
 }
 

@@ -178,8 +178,12 @@ static void do_translate(struct command *command)
         return;
     }
     page = address & TARGET_PAGE_MASK;
-    if (!client_select_processor(command->client) ||
-        failed(command, session_translate(command->client->session, &page, 1, &found)))
+    if (!client_select_processor(command->client)) {
+        command->failed = true;
+        print(command, "%s\n", session_message(command->client->session));
+        return;
+    }
+    if (failed(command, session_translate(command->client->session, &page, 1, &found)))
         return;
     if (found.error) {
         print(command, "0x%" PRIx64 ": %s\n", address,

@@ -21,7 +21,8 @@ struct resume {
     size_t length;
     int64_t selected; /* Hc */
     bool steps;
-    bool whole; /* everything is to go on, nothing steps */
+    bool reverse; /* into the past: a breakpoint at hand is not in the way */
+    bool whole;   /* everything is to go on, nothing steps */
 };
 
 /* Refuse a resume. The client waits for a stop, so that text for its user can come first. */
@@ -210,7 +211,7 @@ static bool resume_now(struct client *client, const struct resume *resume)
                    target_error_text(error));
             return false;
         }
-    } else if (!step_over(client, &stopped)) {
+    } else if (!resume->reverse && !step_over(client, &stopped)) {
         return false;
     }
     client->stops_seen = stops;
@@ -281,7 +282,8 @@ void run_do_resume(struct client *client, const struct request *request)
 void run_do_reverse(struct client *client, const struct request *request)
 {
     struct stub_offer offer;
-    struct resume wanted = {.selected = resumed_thread(client), .steps = request->text[1] == 's'};
+    struct resume wanted = {
+        .selected = resumed_thread(client), .steps = request->text[1] == 's', .reverse = true};
 
     front_offer(client->front, client_id(client), &offer);
     /* A QEMU without a recording aborts when it is asked for this. */
@@ -341,9 +343,19 @@ static void name_breakpoint(struct client *client, const struct stop *stop, stru
     struct breakpoints *all = &client->front->breakpoints;
     uint64_t pc;
 
-    if (!front_is_qemu(client->front) || stop->signal != 5 || stop->watch ||
-        (!client->features.swbreak && !client->features.hwbreak) ||
-        breakpoints_held(all, client->number) == 0 ||
+    if (stop->signal != 5 || stop->watch ||
+        (!client->features.swbreak && !client->features.hwbreak))
+        return;
+    if (!front_is_qemu(client->front)) { /* it says itself that it was one, not whose */
+        if (stop->swbreak || stop->hwbreak)
+            view->hide_breaks = view->hide_breaks || breakpoints_held(all, client->number) == 0 ||
+                                (front_state(client->front) == TARGET_STATE_HALTED &&
+                                 front_read_pc(client->front, client_id(client),
+                                               front_stop_thread(client->front), &pc) &&
+                                 !breakpoints_at(all, pc, -1, client->number));
+        return;
+    }
+    if (breakpoints_held(all, client->number) == 0 ||
         front_state(client->front) != TARGET_STATE_HALTED ||
         !front_read_pc(client->front, client_id(client), stop->thread > 0 ? stop->thread : 1, &pc))
         return;
