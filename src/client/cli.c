@@ -120,6 +120,7 @@ int main(int argc, char **argv)
     char error[CLI_ERROR_SIZE];
 
     signal(SIGPIPE, SIG_IGN); /* a reader that has gone is a write that fails */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
     keep_standard_files();
     switch (cli_options_parse(&options, argc, argv, error)) {
     case CLI_EXIT_OK:

@@ -131,6 +131,7 @@ static void become_guest(char **argv, pid_t parent, int report)
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_SETMASK, &signals, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         execvp(argv[0], argv);

@@ -270,6 +270,7 @@ int main(int argc, char **argv)
     }
     log_configure(daemon.options.log_level, daemon.options.log_format);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is no reason to end */
     raise_descriptor_limit(daemon.options.max_connections);
     daemon.loop = ev_default_loop(EVFLAG_AUTO);
     if (!daemon.loop) {

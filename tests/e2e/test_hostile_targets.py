@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -963,7 +964,7 @@ def run(stub, attached):
     return go
 
 
-def test_full_disk(run, stub, directory):
+def test_full_disk(run, attached, stub, directory):
     """A disk with room for a part: the command says so and fails; nothing happens to the daemon."""
     assert run("read-virtual", hex(stub.base), 4096, "-o", "/dev/full").returncode == 1
     room = os.path.join(directory, "room")
@@ -981,6 +982,17 @@ def test_full_disk(run, stub, directory):
     finally:
         if mounted:
             subprocess.run(["umount", room], check=True)
+    path = os.path.join(directory, "limited")
+    done = subprocess.run(
+        [program("spacebridge"), "--connect", attached.rpc, "read-virtual", hex(stub.base), "0x4000", "-o", path],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **SANITIZER_OPTIONS},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 1 and "too large" in done.stderr and path in done.stderr
     assert run("read-virtual", hex(stub.base), 4).returncode == 0
 
 
@@ -1070,6 +1082,17 @@ def test_daemon_without_standard_files(stub, directory, closed):
         child.send_signal(signal.SIGTERM)
         assert child.wait(LIMIT) == 0
     assert not os.path.exists(f"{directory}/rpc.sock")
+
+
+def test_log_that_may_not_grow(stub, attached):
+    """A full disk, or a limit on the size of files: the log ends there, the daemon does not."""
+    size = os.path.getsize(attached.child.error_path)
+    resource.prlimit(attached.child.pid, resource.RLIMIT_FSIZE, (size, -1))
+    for _ in range(5):
+        with attached.connect() as rpc:
+            assert rpc.WriteVirtualUncached(stub.base, b"served") == 6
+    assert attached.running() and os.path.getsize(attached.child.error_path) == size
+    resource.prlimit(attached.child.pid, resource.RLIMIT_FSIZE, (-1, -1))
 
 
 def test_daemon_whose_output_nobody_reads(stub, directory):
