@@ -626,13 +626,22 @@ def test_leaves_while_the_monitor_is_silent(stub, monitor, new_daemon):
     leaves(daemon)
 
 
+def connects(pid):
+    """Is one of its TCP sockets waiting for the other end?"""
+    files = f"/proc/{pid}/fd"
+    sockets = {os.readlink(os.path.join(files, name)) for name in os.listdir(files)}
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    return any(row[3] == "02" and f"socket:[{row[9]}]" in sockets for row in rows)
+
+
 @pytest.mark.parametrize("which", ["gdb", "qmp"])
 def test_leaves_while_it_connects(stub, new_daemon, directory, which):
     endpoint, sockets = full_listener(directory)
     try:
         ends = {"gdb": stub.gdb, which: endpoint}
         daemon = new_daemon(ready=False, options=["--timeout", 600], **ends)
-        until(lambda: len(os.listdir(f"/proc/{daemon.child.pid}/fd")) > 5, "the daemon to connect")
+        until(lambda: connects(daemon.child.pid), "the daemon to connect")
         leaves(daemon)
     finally:
         for one in sockets:
