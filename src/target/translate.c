@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #define ROOM "target"
 
@@ -54,6 +55,12 @@ struct table {
     uint8_t bytes[PAGE_WALK_TABLE_SIZE];
 };
 
+/* A table that is being read: a write to it meanwhile counts as a write to a table. */
+struct reading {
+    uint64_t page;
+    struct reading *prev, *next;
+};
+
 /* How a processor of an x86 machine stands. */
 struct stance {
     bool known;
@@ -63,7 +70,9 @@ struct stance {
 struct translate {
     const struct monitor *monitor;
     struct entry *entries;
-    bool blind; /* some of them the stub found: whichever tables it used */
+    bool blind;      /* some of them the stub found: whichever tables it used */
+    unsigned asking; /* callers whose questions the stub is about to answer: as blind */
+    struct reading *readings;
     struct table *tables;
     struct stance *stances; /* of each processor */
     unsigned stances_count;
@@ -123,6 +132,14 @@ void translate_memory_changed(struct translate *translate)
     forget_entries(translate);
 }
 
+/* There are too many. Answers that were given go on being believed above, and from now on nobody
+ * knows which tables they hang on: any write counts. */
+static void forget_some(struct translate *translate)
+{
+    translate_memory_changed(translate);
+    translate->blind = true;
+}
+
 void translate_map_changed(struct translate *translate)
 {
     translate_memory_changed(translate);
@@ -153,14 +170,21 @@ uint64_t translate_changes(const struct translate *translate)
 static bool holds_table(struct translate *translate, uint64_t physical, size_t length)
 {
     struct table *table, *next;
+    struct reading *reading;
+    bool blind = translate->blind || translate->asking > 0;
     uint64_t first = physical & TARGET_PAGE_MASK, last = physical + (length - 1);
-    if (translate->blind || last < physical || length / TARGET_PAGE_SIZE > TABLES_MOST) {
+    DL_FOREACH(translate->readings, reading)
+    {
+        if (reading->page >= first && (reading->page <= last || last < physical))
+            return true;
+    }
+    if (blind || last < physical || length / TARGET_PAGE_SIZE > TABLES_MOST) {
         HASH_ITER(hh, translate->tables, table, next)
         {
             if (table->page >= first && (table->page <= last || last < physical))
                 return true;
         }
-        return translate->blind;
+        return blind;
     }
     for (uint64_t page = first; page <= last && page >= first; page += TARGET_PAGE_SIZE) {
         HASH_FIND(hh, translate->tables, &page, sizeof page, table);
@@ -209,7 +233,7 @@ static void keep(struct translate *translate, unsigned cpu, uint64_t page, bool 
     if (find(translate, cpu, page))
         return;
     if (HASH_COUNT(translate->entries) >= ENTRIES_MOST)
-        forget_entries(translate);
+        forget_some(translate);
     struct entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return;
@@ -634,10 +658,12 @@ static enum target_error pages_by_stub(struct translate *translate, target_clien
     batch->count = count;
     batch->out = out;
     batch->task = task_self();
+    translate->asking++;
     ask_more(batch);
     rsp_client_kick(translate->monitor->stub->rsp);
     while (batch->busy > 0)
         task_suspend();
+    translate->asking--;
     enum target_error error = batch->error;
     for (size_t i = 0; i < SLOTS; i++)
         buffer_free(&batch->slots[i].output);
@@ -676,7 +702,10 @@ static bool read_table(struct translate *translate, target_client client, uint64
                                          .space = RSP_SPACE_PHYSICAL,
                                          .address_mask = UINT64_MAX};
     uint64_t epoch = translate->epoch;
+    struct reading reading = {.page = page};
+    DL_APPEND(translate->readings, &reading);
     enum target_error error = transfer_runs(&settings, &run, 1);
+    DL_DELETE(translate->readings, &reading);
     /* Another task may have read the same one meanwhile. */
     if (error != TARGET_OK || running(translate) || translate->epoch != epoch ||
         table_at_hand(translate, page)) {
@@ -684,7 +713,7 @@ static bool read_table(struct translate *translate, target_client client, uint64
         return error == TARGET_OK && table_at_hand(translate, page) != NULL;
     }
     if (HASH_COUNT(translate->tables) >= TABLES_MOST)
-        translate_memory_changed(translate);
+        forget_some(translate);
     HASH_ADD(hh, translate->tables, page, sizeof table->page, table);
     return true;
 }
