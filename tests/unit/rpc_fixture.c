@@ -29,10 +29,13 @@ static enum target_error wait_really(struct target *target, target_client client
     return *cancel ? TARGET_CANCELLED : TARGET_RUNNING;
 }
 
+/* At once, so that whoever flushes next finds it so. */
 static void wait_cancelled(struct target *target)
 {
     (void)target;
     the_test->cancelled = true;
+    if (the_test->halts_when_cancelled)
+        the_test->machine.fake.state = TARGET_STATE_HALTED;
 }
 
 struct body {

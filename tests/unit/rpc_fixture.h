@@ -27,6 +27,7 @@ struct rpc_test {
     /* target.wait waits for these, as a real target's does */
     struct target_ops ops;
     bool cancelled;
+    bool halts_when_cancelled;
 };
 
 /* Run body as a task until it has returned and nothing is left to do. */

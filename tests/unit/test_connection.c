@@ -387,10 +387,9 @@ static void vanishing(struct rpc_test *test)
     for (int i = 0; i < 10; i++)
         task_sleep(0.001);
     ck_assert(!pair.ended);
-    test->machine.fake.state = TARGET_STATE_RUNNING;
+    test->halts_when_cancelled = true;
     peer_close(&pair.peer);
     WAIT_UNTIL(test->cancelled);
-    test->machine.fake.state = TARGET_STATE_HALTED;
     WAIT_UNTIL(pair.ended);
     /* The requests behind the wait were dropped, so what was dirty was not discarded. */
     ck_assert_mem_eq(ram(&test->machine, BASE), "dirt", 4);
