@@ -96,8 +96,8 @@ static HRESULT do_hello(struct running *running)
         return E_INVALIDARG;
     }
     char client[128];
-    log_info("rpc", "%s: this is %s", running->name,
-             quotable(client, sizeof client, &running->arguments[0].text));
+    log_debug("rpc", "%s: this is %s", running->name,
+              quotable(client, sizeof client, &running->arguments[0].text));
     if (!info)
         info = &nothing;
     msgpack_packer *packer = answer_result(&running->answer, S_OK, 2);
