@@ -527,6 +527,31 @@ def test_while_another_runs_it(pc, stub):
     assert one.stop().startswith("T02")
 
 
+def test_writes_while_it_runs_where_no_halt_is_needed(bridge):
+    """With qtest memory is written without a halt, by debuggers as by any other connection."""
+    made = bridge(options=["--qtest", "on"])
+    endpoint = made.daemon.endpoints["stub"][0]
+    one, other = Gdb(endpoint), Gdb(endpoint)
+    one.ask("?")
+    other.ask("?")
+    one.go()
+    processes.until(made.guest.running, "the guest to run")
+    assert other.write(made.map.a + 0x10, b"while it runs") == "OK"
+    assert made.guest.read(made.map.a + 0x10, 13) == b"while it runs"
+    assert other.ask(f"X{made.map.a:x},3:abc") == "OK"
+    assert other.write(made.map.hole - 4, b"12345678").startswith("E")
+    assert made.guest.read(made.map.hole - 4, 4) == b"1234"  # as far as it goes
+    assert other.ask("Qqemu.PhyMemMode:1") == "OK"
+    assert other.write(made.map.b_physical, b"physical") == "OK"
+    assert other.read(made.map.b_physical, 8) == made.guest.read(made.map.b, 8) == b"physical"
+    for request in ("g", "P0=0000000000000000", f"Z0,{made.map.code:x},1", "s"):
+        assert last_of(other, request) == "E16", request
+    assert moves(made.guest)
+    one.stop()
+    one.close()
+    other.close()
+
+
 def test_refusals_come_with_words(pc, stub):
     one, other = attached(stub), attached(stub)
     one.go()
@@ -559,6 +584,22 @@ def test_breakpoints_are_counted(pc, stub):
     one.go()
     assert pc.guest.answer(ticket)
     assert one.stop().startswith("T02")
+
+
+def test_a_client_that_dies_behind_a_flood(pc, halted, stub):
+    """What it has sent is not read while it waits: it is gone all the same, and the guest is put back."""
+    client = attached(stub)
+    client.no_ack()
+    client.go()
+    processes.until(pc.guest.running, "the guest to run")
+    client.socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            client.raw(b"$m0,4#fd" * 4096)
+    assert pc.guest.running()
+    client.close()
+    processes.until(lambda: not pc.guest.running(), "the guest to be halted as it was found")
+    halted.go()
 
 
 @pytest.mark.parametrize("kind", [0, 1])

@@ -337,6 +337,60 @@ START_TEST(whose_breakpoint_it_is)
 }
 END_TEST
 
+/* Back from where another's breakpoint is: nothing goes forward for that. */
+START_TEST(reverse)
+{
+    stub.fake.info.features = "ReverseStep+;ReverseContinue+";
+    hello(&one);
+    hello(&other);
+    expect(&other, "Z0,1234,1", "OK");
+    memcpy(stub.registers[0] + 12, "\x34\x12", 2);
+    buffer_clear(&stub.log);
+    expect(&one, "bc", "(nothing)");
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 1:bc"), 1);
+    ck_assert_ptr_null(strstr((const char *)buffer_bytes(&stub.log), "vCont"));
+    fake_front_target_stop(&stub, "T05thread:01;");
+    report(&one);
+    expect(&one, "bs", "(nothing)");
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 1:bs"), 1);
+    fake_front_target_stop(&stub, "T05thread:01;");
+    report(&one);
+    stub.fake.info.features = "";
+    expect(&one, "bc", "");
+}
+END_TEST
+
+/* Somebody resumes the target before its halt is settled: nobody waits for that any more. */
+START_TEST(resumed_before_it_is_settled)
+{
+    hello(&one);
+    ask(&one, "?");
+    ask(&other, "?");
+    expect(&one, "c", "(nothing)");
+    front.settling = true;
+    fake_resume_by_others(&stub.fake);
+    ck_assert(!front.settling);
+    expect(&other, "m1000,1", "00");
+    expect(&other, "g", "E16");
+}
+END_TEST
+
+/* Ctrl-C while a halt is looked at that may be nobody's. */
+START_TEST(interrupts_a_halt_that_is_not_settled)
+{
+    hello(&one);
+    ask(&one, "?");
+    expect(&one, "c", "(nothing)");
+    fake_front_target_stop(&stub, "T05thread:01;");
+    front.stops--; /* as before it is told */
+    front.settling = true;
+    client_interrupt(&one.client);
+    ck_assert(front.interrupted && one.client.waiting);
+    front_publish(&front);
+    report(&one);
+}
+END_TEST
+
 START_TEST(leaving)
 {
     fake_resume_by_others(&stub.fake);
@@ -427,6 +481,9 @@ int main(void)
     tcase_add_test(tcase, refused_resumes);
     tcase_add_test(tcase, interrupts);
     tcase_add_test(tcase, whose_breakpoint_it_is);
+    tcase_add_test(tcase, reverse);
+    tcase_add_test(tcase, resumed_before_it_is_settled);
+    tcase_add_test(tcase, interrupts_a_halt_that_is_not_settled);
     tcase_add_test(tcase, leaving);
     tcase_add_test(tcase, monitor_commands);
     tcase_add_test(tcase, lldb);
