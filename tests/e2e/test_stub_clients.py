@@ -463,13 +463,18 @@ def test_steps_in_every_form(pc, stub, how):
     pc.guest.ask("spin 1")
     one = attached(stub)
     assert one.ask("Hg1") == "OK" and one.ask("Hc1") == "OK"
-    places = set()  # QEMU 7.2 itself answers a step now and then without having moved
-    for _ in range(6):
-        places.add(one.register(RIP))
+    # A timer of the guest that comes due before the processor's thread gets to run has QEMU 7.2 answer a step without
+    # having moved; the busier the host, the more of them. The steps are counted that did move.
+    places, moved = [one.register(RIP)], 0
+    for _ in range(500):
         assert one.ask(how).startswith("T05")
         assert one.ask("Hg1") == "OK" and one.ask("Hc1") == "OK"
         assert not pc.guest.running()
-    assert len(places) > 2
+        places.append(one.register(RIP))
+        moved += places[-1] != places[-2]
+        if moved == 6:
+            break
+    assert moved == 6 and len(set(places)) > 2
 
 
 def test_threads(pc, stub):
