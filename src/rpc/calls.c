@@ -565,24 +565,49 @@ static HRESULT carry_out(struct running *running, const struct message *request)
     return call->handler(running);
 }
 
-bool call_carry_out(struct session *session, const char *name, const struct message *request,
-                    struct buffer *reply)
+/* Make the response whole. False: no memory even for an error. */
+static bool finish(struct running *running, HRESULT hr)
 {
-    struct running running = {.session = session, .name = name, .call = "(unknown)"};
-    struct answer *answer = &running.answer;
+    struct answer *answer = &running->answer;
 
-    answer_init(answer, reply, request->id);
-    HRESULT hr = carry_out(&running, request);
     if (FAILED(hr)) {
-        const char *message = reason(&running, hr);
-        log_debug("rpc", "%s: 0x%08x %s", name, HEX_HRESULT(hr), message);
+        const char *message = reason(running, hr);
+        log_debug("rpc", "%s: 0x%08x %s", running->name, HEX_HRESULT(hr), message);
         answer_error(answer, hr, message);
     } else if (answer->no_memory || !answer->packed) {
         answer_error(answer, E_OUTOFMEMORY, "no memory for the answer; the call was carried out");
     }
     if (answer->no_memory)
-        buffer_clear(reply);
+        buffer_clear(answer->frame);
     return !answer->no_memory;
+}
+
+bool call_carry_out(struct session *session, const char *name, const struct message *request,
+                    struct buffer *reply)
+{
+    struct running running = {.session = session, .name = name, .call = "(unknown)"};
+
+    answer_init(&running.answer, reply, request->id);
+    return finish(&running, carry_out(&running, request));
+}
+
+bool call_answer_number(struct session *session, const char *name, const char *call, uint32_t id,
+                        HRESULT hr, uint64_t number, struct buffer *reply)
+{
+    struct running running = {.session = session, .name = name, .call = call};
+
+    answer_init(&running.answer, reply, id);
+    return finish(&running, result_number(&running, hr, number));
+}
+
+bool call_is(const struct message *request, const char *name, union argument *arguments)
+{
+    const struct call *call;
+    char why[PARAMS_MESSAGE_SIZE];
+
+    return request->type == MESSAGE_REQUEST && message_text_is(&request->method, name) &&
+           (call = call_find(&request->method)) != NULL &&
+           params_check(name, call->params, call->count, &request->params, arguments, why);
 }
 
 bool call_overtakes(const struct message *request)

@@ -4,6 +4,7 @@
 #define SB_RPC_CALLS_H
 
 #include "base/buffer.h"
+#include "rpc/params.h"
 #include "space/session.h"
 #include "wire/message.h"
 
@@ -14,6 +15,14 @@
  * reply is then empty. name: the connection's, for the log. */
 bool call_carry_out(struct session *session, const char *name, const struct message *request,
                     struct buffer *reply);
+
+/* The response to a call that was carried out by other means and has one number as its result, as
+ * call_carry_out would make it. */
+bool call_answer_number(struct session *session, const char *name, const char *call, uint32_t id,
+                        HRESULT hr, uint64_t number, struct buffer *reply);
+/* Is this a request for that call, with arguments that it can be given? They are set then
+ * (PARAMS_MOST of them). */
+bool call_is(const struct message *request, const char *name, union argument *arguments);
 
 /* Is this the one call that overtakes the others of its connection? It never suspends. */
 bool call_overtakes(const struct message *request);

@@ -8,6 +8,7 @@
 #include "base/task.h"
 #include "rpc/answer.h"
 #include "rpc/calls.h"
+#include "rpc/port_batch.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
 
@@ -188,12 +189,12 @@ static void send_frames(struct rpc_connection *connection, struct buffer *frames
     write_some(connection);
 }
 
-/* The answer to a request: it waits for those to the requests behind it that are here already. When
- * one of them suspends, the loop sends what there is. */
-static void send_answer(struct rpc_connection *connection, struct buffer *frames)
+/* The answer to a request: it waits for those to the requests behind it that are here already
+ * (more). When one of them suspends, the loop sends what there is. */
+static void send_answer(struct rpc_connection *connection, struct buffer *frames, bool more)
 {
     append_frames(connection, frames);
-    if (connection->count == 0 || connection->output.length >= ANSWERS_TOGETHER)
+    if (!more || connection->output.length >= ANSWERS_TOGETHER)
         write_some(connection);
     else if (!connection->gone && !ev_is_active(&connection->writer))
         ev_io_start(connection->loop, &connection->writer);
@@ -437,7 +438,7 @@ static bool serve(struct rpc_connection *connection)
     switch (message.type) {
     case MESSAGE_REQUEST:
         if (call_carry_out(connection->session, connection->name, &message, &connection->reply))
-            send_answer(connection, &connection->reply);
+            send_answer(connection, &connection->reply, connection->count > 0);
         else
             lost(connection, "out of memory");
         break;
@@ -452,8 +453,56 @@ static bool serve(struct rpc_connection *connection)
     return message.type != MESSAGE_RESPONSE;
 }
 
+static bool port_answered(void *context, struct buffer *frame)
+{
+    struct rpc_connection *connection = context;
+
+    if (frame)
+        send_answer(connection, frame, true);
+    else
+        lost(connection, "out of memory");
+    return !connection->gone && !connection->stopping;
+}
+
+/* Carry out the port writes that are first in the input together, if there are several. Returns
+ * how many; 0: the first request is to be carried out by itself. */
+static size_t serve_ports(struct rpc_connection *connection)
+{
+    const uint8_t *bytes = buffer_bytes(&connection->input);
+    struct port_batch *batch;
+    size_t count = 0;
+
+    if (connection->count < 2 ||
+        !port_batch_looks_like(bytes, connection->queue[connection->first].length) ||
+        (batch = port_batch_new()) == NULL)
+        return 0;
+    while (count < connection->count) {
+        const struct waiting *next =
+            &connection->queue[(connection->first + count) % connection->room];
+        if (next->taken || !port_batch_add(batch, bytes, next->length))
+            break;
+        bytes += next->length;
+        count++;
+    }
+    if (count < 2) {
+        port_batch_free(batch);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        queue_pop(connection);
+    scan(connection);
+    watch(connection);
+    port_batch_carry_out(batch, connection->session, connection->name, &connection->reply,
+                         port_answered, connection);
+    port_batch_free(batch);
+    if (connection->count == 0)
+        write_some(connection);
+    return count;
+}
+
 static void serve_all(struct rpc_connection *connection)
 {
+    size_t together;
     size_t requests = 0, bytes = 0; /* since the others last had their turn */
 
     while (!connection->gone && !connection->stopping) {
@@ -461,6 +510,13 @@ static void serve_all(struct rpc_connection *connection)
             queue_pop(connection);
             scan(connection);
             watch(connection);
+        } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST &&
+                   (together = serve_ports(connection)) > 0) {
+            requests += together;
+            if (requests >= TURN_REQUESTS) {
+                task_yield();
+                requests = bytes = 0;
+            }
         } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST) {
             if (!take_request(connection))
                 break;

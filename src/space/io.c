@@ -163,6 +163,23 @@ HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_
     return io_finish(session, &io, error, SB_ERROR_READ_FAULT, message, done);
 }
 
+static uint32_t io_value(const uint8_t *bytes, uint32_t size)
+{
+    uint32_t value = 0;
+
+    for (uint32_t i = 0; i < size; i++)
+        value |= (uint32_t)bytes[i] << (8 * i);
+    return value;
+}
+
+/* All that comes before the access. */
+static HRESULT io_prepare_write(struct session *session, const struct io_request *io)
+{
+    HRESULT hr = io_check(session, io);
+
+    return SUCCEEDED(hr) ? flush_before(session, io->name, io->offset) : hr;
+}
+
 HRESULT session_write_io(struct session *session, int32_t interface_type, uint32_t bus,
                          uint32_t address_space, uint64_t offset, const void *buffer, uint32_t size,
                          uint32_t *done)
@@ -171,19 +188,100 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
     struct target *target = session->space->target;
     const uint8_t *bytes = buffer;
     char message[SESSION_REASON_SIZE] = "";
-    uint32_t value = 0;
 
     if (done)
         *done = 0;
-    HRESULT hr = io_check(session, &io);
-    if (SUCCEEDED(hr))
-        hr = flush_before(session, io.name, offset);
+    HRESULT hr = io_prepare_write(session, &io);
     if (FAILED(hr))
         return hr;
-    for (uint32_t i = 0; i < size; i++)
-        value |= (uint32_t)bytes[i] << (8 * i);
-    enum target_error error = target->ops->port_out(target, session->client, (uint16_t)offset, size,
-                                                    value, message, sizeof(message));
+    enum target_error error =
+        target->ops->port_out(target, session->client, (uint16_t)offset, size,
+                              io_value(bytes, size), message, sizeof(message));
     transfer_device_written(session, WRITE_PHYSICAL);
     return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
+}
+
+/* Several writes */
+
+/* Writes that are under way together. */
+#define TOGETHER_MOST 256u
+
+static struct io_request io_of(const struct session_port_write *write)
+{
+    return (struct io_request){"WriteIo",     write->interface_type,
+                               write->bus,    write->address_space,
+                               write->offset, write->size};
+}
+
+/* How many there are, from the first on, that nothing speaks against, and about which the target
+ * need not be asked. */
+static size_t count_plain(const struct session_port_write *writes, size_t count)
+{
+    char why[160];
+    size_t plain = 0;
+
+    while (plain < count && plain < TOGETHER_MOST) {
+        const struct io_request io = io_of(&writes[plain]);
+        if (io.bus || FAILED(io_validate(&io, why, sizeof(why))))
+            break;
+        plain++;
+    }
+    return plain;
+}
+
+/* Plain writes, at most TOGETHER_MOST, after io_prepare_write. False: nothing was done. */
+static bool write_together(struct session *session, const struct session_port_write *writes,
+                           size_t count, struct target_port_write *out, char *message,
+                           size_t message_size)
+{
+    struct target *target = session->space->target;
+
+    message[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct target_port_write){.port = (uint16_t)writes[i].offset,
+                                            .size = writes[i].size,
+                                            .value = io_value(writes[i].bytes, writes[i].size)};
+    if (target->ops->ports_out(target, session->client, out, count, message, message_size) ==
+        TARGET_UNSUPPORTED)
+        return false;
+    transfer_device_written(session, WRITE_PHYSICAL);
+    return true;
+}
+
+size_t session_write_ports(struct session *session, const struct session_port_write *writes,
+                           size_t count, session_port_written *written, void *context)
+{
+    struct target_port_write out[TOGETHER_MOST];
+    char message[SESSION_REASON_SIZE];
+    bool together = session->space->target->ops->ports_out != NULL, more = true;
+    size_t at = 0;
+
+    while (at < count && more) {
+        const struct session_port_write *write = &writes[at];
+        struct io_request io = io_of(write);
+        size_t plain = together ? count_plain(write, count - at) : 0;
+        uint32_t done = 0;
+        HRESULT hr;
+        if (plain < 2) {
+            hr = session_write_io(session, io.interface_type, io.bus, io.address_space, io.offset,
+                                  write->bytes, io.size, &done);
+            more = written(context, at++, hr, done);
+            continue;
+        }
+        /* What it finds of the first holds for all, but a flush that has failed is this one's. */
+        hr = io_prepare_write(session, &io);
+        if (FAILED(hr)) {
+            more = written(context, at++, hr, 0);
+            continue;
+        }
+        together = write_together(session, write, plain, out, message, sizeof(message));
+        for (size_t i = 0; i < plain && together; i++, at++) {
+            io = io_of(&writes[at]);
+            done = 0;
+            session->message[0] = '\0';
+            hr = io_finish(session, &io, out[i].error, SB_ERROR_WRITE_FAULT, message, &done);
+            more = written(context, at, hr, done);
+        }
+    }
+    return at;
 }

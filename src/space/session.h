@@ -95,6 +95,24 @@ HRESULT session_write_io(struct session *, int32_t interface_type, uint32_t bus,
                          uint32_t address_space, uint64_t offset, const void *buffer, uint32_t size,
                          uint32_t *done);
 
+/* WriteIo as it was asked for. */
+struct session_port_write {
+    int32_t interface_type;
+    uint32_t bus;
+    uint32_t address_space;
+    uint64_t offset;
+    uint32_t size;
+    uint8_t bytes[4]; /* the first of size, which may be out of bounds */
+};
+/* One write has its result, and session_message() is about it. Told in order; must not suspend.
+ * False: carry out no more of them. */
+typedef bool session_port_written(void *context, size_t index, HRESULT hr, uint32_t done);
+/* The same as session_write_io for each, in order, but the accesses of those that nothing stands
+ * between are under way at the same time where the target can do that. Returns how many were
+ * carried out: count, unless it was told to stop. */
+size_t session_write_ports(struct session *, const struct session_port_write *writes, size_t count,
+                           session_port_written *written, void *context);
+
 /* Run control. */
 HRESULT session_get_execution_status(struct session *, uint32_t *status);
 HRESULT session_set_execution_status(struct session *, uint32_t status);

@@ -136,6 +136,14 @@ struct target_transport {
 };
 #define TARGET_TRANSPORTS_MOST 8
 
+/* One of several port writes. */
+struct target_port_write {
+    uint16_t port;
+    unsigned size; /* 1, 2 or 4; port + size <= 0x10000 */
+    uint32_t value;
+    enum target_error error; /* out */
+};
+
 struct target_ops {
     enum target_state (*state)(struct target *);
     const struct target_info *(*info)(struct target *);
@@ -227,6 +235,13 @@ struct target_ops {
                                        uint64_t length, uint8_t byte, uint64_t *done);
     /* The ways upstream, at most `most` of them; returns how many. May be NULL. */
     size_t (*transports)(struct target *, struct target_transport *, size_t most);
+
+    /* Port writes in order, one access each, under way at the same time. TARGET_UNSUPPORTED:
+     * nothing was done, they are to be made one by one. Else each has its own error, and that of
+     * the first that failed is returned; message says why. Those behind it may have been made all
+     * the same, and none must be made again. May be NULL. */
+    enum target_error (*ports_out)(struct target *, target_client, struct target_port_write *,
+                                   size_t count, char *message, size_t message_size);
 };
 
 /* What implementations begin with. */

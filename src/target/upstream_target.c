@@ -714,6 +714,20 @@ static enum target_error up_port_out(struct target *target, target_client client
     return error;
 }
 
+static enum target_error up_ports_out(struct target *target, target_client client,
+                                      struct target_port_write *writes, size_t count, char *message,
+                                      size_t message_size)
+{
+    struct upstream *upstream = upstream_of(target);
+    (void)client;
+    if (!upstream->attached || !upstream->info.ports)
+        return TARGET_UNSUPPORTED;
+    enum target_error error = ways_ports_out(upstream->ways, writes, count, message, message_size);
+    if (error != TARGET_UNSUPPORTED)
+        translate_map_changed(upstream->translate);
+    return error;
+}
+
 static enum target_error up_has_pci_bus(struct target *target, target_client client, unsigned bus,
                                         bool *present)
 {
@@ -988,6 +1002,7 @@ static const struct target_ops operations = {
     .write_physical = up_write_physical,
     .port_in = up_port_in,
     .port_out = up_port_out,
+    .ports_out = up_ports_out,
     .has_pci_bus = up_has_pci_bus,
     .pointer_size = up_pointer_size,
     .resume = up_resume,

@@ -606,6 +606,9 @@ bool ways_drain(struct ways *ways)
 
 /* Ports and fills */
 
+static const char port_lost[] =
+    "qtest was lost: the access may have been made, and is not made again";
+
 enum target_error ways_port(struct ways *ways, uint16_t port, unsigned size, uint32_t *value,
                             bool write, char *message, size_t message_size)
 {
@@ -617,14 +620,38 @@ enum target_error ways_port(struct ways *ways, uint16_t port, unsigned size, uin
         return TARGET_UNSUPPORTED;
     enum target_error error = qtest_run(ways->qtest, &request, 1);
     if (error == TARGET_GONE) {
-        snprintf(message, message_size,
-                 "qtest was lost: the access may have been made, and is not made again");
+        snprintf(message, message_size, "%s", port_lost);
         return TARGET_FAILED;
     }
     if (error == TARGET_OK)
         ways_count(ways, WAY_QTEST, write, size);
     if (error == TARGET_OK && !write)
         *value = (uint32_t)request.value;
+    return error;
+}
+
+enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
+                                 char *message, size_t message_size)
+{
+    struct qtest_request *requests;
+    if (!qtest_connected(ways->qtest) || (requests = calloc(count, sizeof *requests)) == NULL)
+        return TARGET_UNSUPPORTED;
+    for (size_t i = 0; i < count; i++)
+        requests[i] = (struct qtest_request){.verb = QTEST_OUT,
+                                             .width = writes[i].size,
+                                             .address = writes[i].port,
+                                             .value = writes[i].value};
+    enum target_error error = qtest_run(ways->qtest, requests, count);
+    if (error == TARGET_GONE) {
+        snprintf(message, message_size, "%s", port_lost);
+        error = TARGET_FAILED;
+    }
+    for (size_t i = 0; i < count; i++) {
+        writes[i].error = requests[i].done ? TARGET_OK : error;
+        if (requests[i].done)
+            ways_count(ways, WAY_QTEST, true, writes[i].size);
+    }
+    free(requests);
     return error;
 }
 

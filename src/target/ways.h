@@ -49,6 +49,9 @@ bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct 
 /* One port access. TARGET_UNSUPPORTED: left to the monitor, nothing was done. */
 enum target_error ways_port(struct ways *ways, uint16_t port, unsigned size, uint32_t *value,
                             bool write, char *message, size_t message_size);
+/* Port writes, as target_ops.ports_out. */
+enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
+                                 char *message, size_t message_size);
 /* Fill RAM with a byte; *done: how much of it was. TARGET_UNSUPPORTED: no quick way, write it. */
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
                             uint64_t *done);

@@ -8,12 +8,14 @@ import threading
 
 import pytest
 from conftest import Shared
-from harness.guest import PAGE, Guest
+from harness.guest import PAGE, PORT_DEBUGCON, Guest
 from harness.rpc import (
     DEFAULT,
     E_INVALIDARG,
     E_UNEXPECTED,
     ISA,
+    MISALIGNED,
+    PCIBUS,
     READ_FAULT,
     WRITE_COMBINED,
     WRITE_FAULT,
@@ -29,6 +31,7 @@ WAYS = {
     "direct+qtest": ["--qtest", "on", "--direct-ram", "on"],
 }
 BULK = 1 << 20
+PCI_INDEX = 0xCF8
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -211,6 +214,111 @@ def test_code_that_is_filled_over(way):
     rpc.go()
     way.guest.ask(f"call {start:#x} 0")  # returns at once, with whatever was there
     assert way.guest.read(way.map.code, PAGE) == b"\xc3" * PAGE
+
+
+# port writes that come together
+
+
+def debug_bytes(count):
+    return bytes(32 + i % 89 for i in range(count))
+
+
+def post_ports(rpc, data, port=PORT_DEBUGCON):
+    """Each byte a write of its own, none waiting for the one before."""
+    return [rpc.post("WriteIo", ISA, 0, 1, port, data[i : i + 1]) for i in range(len(data))]
+
+
+def on_debugcon(guest, since):
+    """What has been written there, up to the end of a line."""
+    return guest.debugcon.wait(lambda data: data[:-1] if data.endswith(b"\n") else None, since)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_stream_of_port_writes(way, running):
+    rpc = way.connect()
+    if not running:
+        rpc.halt()
+    data = debug_bytes(10000 if "qtest" in way.way else 600)
+    since = way.guest.debugcon.mark()
+    before = counts(rpc, "qtest")
+    for at in range(0, len(data), 1000):
+        calls = post_ports(rpc, data[at : at + 1000])
+        assert [rpc.answer(call).outs for call in calls] == [[1]] * len(calls)
+    after = counts(rpc, "qtest")
+    rpc.WriteIo(ISA, 0, 1, PORT_DEBUGCON, b"\n")
+    assert on_debugcon(way.guest, since) == data
+    for what in ("calls", "bytes_written"):
+        assert after[what] - before[what] == (len(data) if "qtest" in way.way else 0)
+    assert way.guest.running() is running
+
+
+def test_a_stream_of_port_writes_is_one_access_each(way):
+    rpc = way.connect()
+    rpc.halt()
+    data = debug_bytes(400)
+    with way.guest.accesses(reads=True) as seen:
+        calls = post_ports(rpc, data)
+        wide = [
+            rpc.post("WriteIo", ISA, 0, 1, PCI_INDEX, u32(0x80000000)),
+            rpc.post("WriteIo", ISA, 0, 1, PORT_DEBUGCON, b"!"),
+            rpc.post("WriteIo", ISA, 0, 1, PCI_INDEX, u32(0)),
+        ]
+        for call in calls + wide:
+            rpc.answer(call)
+    assert rpc.order[-len(calls + wide) :] == calls + wide
+    assert [(x.kind, x.address, x.size, x.value) for x in seen] == [
+        *(("write", PORT_DEBUGCON, 1, byte) for byte in data),
+        ("write", PCI_INDEX, 4, 0x80000000),
+        ("write", PORT_DEBUGCON, 1, ord("!")),
+        ("write", PCI_INDEX, 4, 0),
+    ]
+
+
+def test_bad_ones_in_a_stream_of_port_writes(way):
+    """They are refused, in their places; what is before them is done, and what is behind them too."""
+    rpc = way.connect()
+    rpc.halt()
+    since = way.guest.debugcon.mark()
+    parts = [debug_bytes(50), debug_bytes(70)[10:], b"x", b"the end"]
+    bad = [(ISA, 0, 1, 0x71, b"no"), (ISA, 0, 1, PORT_DEBUGCON, b"no!"), (PCIBUS, 200, 1, PORT_DEBUGCON, b"n")]
+    hresults = [MISALIGNED, E_INVALIDARG, E_INVALIDARG]
+    good, refusals = [], []
+    with way.guest.accesses() as seen:
+        for part, one in zip(parts, bad + [None]):
+            good += post_ports(rpc, part)
+            if one:
+                refusals.append(rpc.post("WriteIo", *one))
+        for call, hresult in zip(refusals, hresults):
+            refused(hresult, rpc.answer, call)
+        for call in good:
+            rpc.answer(call)
+    assert rpc.order[-len(good + refusals) :] == sorted(good + refusals)
+    assert [(x.address, x.size, x.value) for x in seen] == [(PORT_DEBUGCON, 1, byte) for byte in b"".join(parts)]
+    rpc.WriteIo(ISA, 0, 1, PORT_DEBUGCON, b"\n")
+    assert on_debugcon(way.guest, since) == b"".join(parts)
+
+
+def test_an_interrupt_overtakes_a_stream_of_port_writes(live):
+    rpc = live.connect()
+    calls = post_ports(rpc, debug_bytes(2000))
+    interrupt = rpc.post("SetInterrupt")
+    rpc.answer(interrupt)
+    for call in calls:
+        rpc.answer(call)
+    rpc.WaitForEvent(10000)
+    assert not live.guest.running()
+    rpc.go()
+
+
+def test_dirty_bytes_go_before_a_stream_of_port_writes(way):
+    rpc = way.connect()
+    rpc.halt()
+    write = rpc.post("WriteVirtual", way.map.a, b"before")
+    calls = post_ports(rpc, b"12345")
+    for call in [write, *calls]:
+        rpc.answer(call)
+    assert rpc.GetCacheStatus()["dirty_bytes"] == 0
+    assert way.guest.physical(way.map.a_physical, 6) == b"before"
 
 
 # page tables
@@ -677,6 +785,31 @@ def test_qtest_that_closes_in_the_middle_while_it_runs(cuttable):
         assert written < len(data)
         assert guest.physical(guest.map.bulk_physical, written or 1)[:written] == data[:written]
         assert guest.running()
+
+
+def test_qtest_that_closes_in_a_stream_of_port_writes(cuttable):
+    """Those that it had not acknowledged have failed, and are not made by another way; those behind them are."""
+    guest, between, daemon = cuttable
+    with daemon.connect() as rpc:
+        rpc.halt()
+        since = guest.debugcon.mark()
+        data = debug_bytes(1500)
+        between.after = 6000
+        failed = []
+        for at, call in enumerate(post_ports(rpc, data)):
+            try:
+                rpc.answer(call)
+            except CallFailed as error:
+                assert "not made again" in error.message
+                failed.append(at)
+        assert not counts(rpc, "qtest")["open"]
+        first, end = failed[0], failed[-1] + 1
+        assert failed == list(range(first, end)) and 0 < first < end - 1 and end < len(data)
+        rpc.WriteIo(ISA, 0, 1, PORT_DEBUGCON, b"\n")
+        seen = on_debugcon(guest, since)
+        made = seen[first : len(seen) - (len(data) - end)]
+        assert seen[:first] == data[:first] and data[first:end].startswith(made)
+        assert seen[first + len(made) :] == data[end:]
 
 
 @pytest.mark.parametrize("way_name", ["qtest", "direct+qtest"])

@@ -317,6 +317,29 @@ static enum target_error fake_port_out(struct target *target, target_client clie
     return error;
 }
 
+/* After the first that fails the way is lost: nothing is known of the rest. */
+static enum target_error fake_ports_out(struct target *target, target_client client,
+                                        struct target_port_write *writes, size_t count,
+                                        char *message, size_t message_size)
+{
+    struct fake_target *fake = fake_of(target);
+    enum target_error error = TARGET_OK;
+    if (!fake->ports_together)
+        return TARGET_UNSUPPORTED;
+    fake->together++;
+    if (count > fake->together_most)
+        fake->together_most = count;
+    for (size_t i = 0; i < count; i++) {
+        if (!error)
+            error = fake_port_out(target, client, writes[i].port, writes[i].size, writes[i].value,
+                                  message, message_size);
+        writes[i].error = error;
+    }
+    if (error)
+        snprintf(message, message_size, "the way was lost");
+    return error;
+}
+
 static enum target_error fake_has_pci_bus(struct target *target, target_client client, unsigned bus,
                                           bool *present)
 {
@@ -420,6 +443,7 @@ static const struct target_ops fake_ops = {
     .write_physical = fake_write_physical,
     .port_in = fake_port_in,
     .port_out = fake_port_out,
+    .ports_out = fake_ports_out,
     .has_pci_bus = fake_has_pci_bus,
     .pointer_size = fake_pointer_size,
     .resume = fake_resume,

@@ -73,7 +73,9 @@ struct fake_target {
     unsigned pointer_size;
     uint8_t ports[0x10000 + 4];
     unsigned pci_buses;
-    const char *port_complaint; /* what the monitor prints after a port write; NULL: nothing */
+    bool ports_together;            /* several port writes can be under way at the same time */
+    size_t together, together_most; /* how often they were, and how many of them at most */
+    const char *port_complaint;     /* what the monitor prints after a port write; NULL: nothing */
 
     long fail_after; /* that many more runs or port accesses succeed (-1: all) */
     enum target_error fail_error;

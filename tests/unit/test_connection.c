@@ -228,6 +228,163 @@ START_TEST(an_interrupt_overtakes_a_wait)
 }
 END_TEST
 
+static void queue_port_writes(struct pair *pair, int first, int count)
+{
+    for (int i = first; i < first + count; i++) {
+        uint8_t byte = (uint8_t)(i * 7);
+        words_pack(&pair->peer.output, "[iis[iiiib]]", 0, i, "WriteIo", 1, 0, 1, 0x1000 + i, &byte,
+                   (size_t)1);
+    }
+}
+
+/* Each once, in order. */
+static void port_writes_done(struct fake_target *fake, size_t nth, int first, int count)
+{
+    for (int i = first; i < first + count; i++) {
+        ck_assert_uint_eq(fake_nth(fake, FAKE_PORT_OUT, nth++)->address, 0x1000 + (uint64_t)i);
+        ck_assert_uint_eq(fake->ports[0x1000 + i], (uint8_t)(i * 7));
+    }
+}
+
+static bool ports_together;
+
+static void port_writes(struct rpc_test *test)
+{
+    struct fake_target *fake = &test->machine.fake;
+    struct pair pair;
+
+    fake->ports_together = ports_together;
+    pair_open(&pair, test);
+    queue_port_writes(&pair, 0, 600);
+    /* refused by the session, by the check of parameters, and another call */
+    words_pack(&pair.peer.output, "[iis[iiiib]]", 0, 600, "WriteIo", 1, 0, 1, 0x71, "ab",
+               (size_t)2);
+    queue_port_writes(&pair, 601, 2);
+    words_pack(&pair.peer.output, "[iis[iiiis]]", 0, 603, "WriteIo", 1, 0, 1, 0x71, "a");
+    queue_port_writes(&pair, 604, 2);
+    words_pack(&pair.peer.output, "[iis[iiiii]]", 0, 606, "ReadIo", 1, 0, 1, 0x1000 + 605, 1);
+    queue_port_writes(&pair, 607, 1);
+    ck_assert(peer_send(&pair.peer));
+    for (uint32_t i = 0; i < 608; i++) {
+        HRESULT hr = peer_response(&pair.peer, i);
+        ck_assert_int_eq(hr, i == 600   ? SB_STATUS_DATATYPE_MISALIGNMENT
+                             : i == 603 ? E_INVALIDARG
+                                        : S_OK);
+        if (hr == S_OK && i != 606)
+            ck_assert_uint_eq(pair.peer.message.result.via.array.ptr[1].via.u64, 1);
+    }
+    port_writes_done(fake, 0, 0, 600);
+    port_writes_done(fake, 600, 601, 2);
+    port_writes_done(fake, 602, 604, 2);
+    port_writes_done(fake, 604, 607, 1);
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_OUT), 605);
+    ck_assert_uint_eq(fake->together > 0, ports_together);
+    ck_assert_uint_le(fake->together_most, 256);
+    pair_close(&pair);
+}
+
+START_TEST(port_writes_that_come_together_are_each_made_in_order)
+{
+    ports_together = _i != 0;
+    rpc_test_run(port_writes);
+}
+END_TEST
+
+static void some_port_writes_fail(struct rpc_test *test)
+{
+    struct fake_target *fake = &test->machine.fake;
+    struct pair pair;
+
+    fake->ports_together = true;
+    fake->fail_after = 10;
+    fake->fail_error = TARGET_FAILED;
+    pair_open(&pair, test);
+    queue_port_writes(&pair, 0, 50);
+    ck_assert(peer_send(&pair.peer));
+    for (uint32_t i = 0; i < 50; i++)
+        ck_assert_int_eq(peer_response(&pair.peer, i), i < 10 ? S_OK : E_FAIL);
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_OUT), 11);
+    pair_close(&pair);
+}
+
+START_TEST(port_writes_whose_way_is_lost_fail_each)
+{
+    rpc_test_run(some_port_writes_fail);
+}
+END_TEST
+
+/* The first port write takes until it is let go. */
+struct held {
+    bool reached, let_go;
+};
+
+static void hold_port(void *context, enum fake_op op, bool after)
+{
+    struct held *held = context;
+
+    if (op != FAKE_PORT_OUT || after)
+        return;
+    held->reached = true;
+    while (!held->let_go)
+        task_sleep(0.001);
+}
+
+static void beside_port_writes(struct rpc_test *test)
+{
+    struct held held = {0};
+    struct pair pair, other;
+
+    test->machine.fake.ports_together = true;
+    test->machine.fake.hook = hold_port;
+    test->machine.fake.hook_context = &held;
+    pair_open(&pair, test);
+    pair_open(&other, test);
+    queue_port_writes(&pair, 0, 20);
+    ck_assert(peer_send(&pair.peer));
+    WAIT_UNTIL(held.reached);
+    SEND(&pair.peer, "[iis[]]", 0, 900, "SetInterrupt");
+    ck_assert_int_eq(peer_response(&pair.peer, 900), S_OK);
+    SEND(&other.peer, "[iis[ub]]", 0, 1, "WriteVirtualUncached", BASE, "y", (size_t)1);
+    ck_assert_int_eq(peer_response(&other.peer, 1), S_OK);
+    held.let_go = true;
+    for (uint32_t i = 0; i < 20; i++)
+        ck_assert_int_eq(peer_response(&pair.peer, i), S_OK);
+    pair_close(&pair);
+    pair_close(&other);
+}
+
+START_TEST(others_have_their_turn_beside_port_writes)
+{
+    rpc_test_run(beside_port_writes);
+}
+END_TEST
+
+/* A peer that leaves while its writes are made one by one: the rest is not made. */
+static void leaving_port_writes(struct rpc_test *test)
+{
+    struct held held = {0};
+    struct pair pair;
+
+    test->machine.fake.hook = hold_port;
+    test->machine.fake.hook_context = &held;
+    pair_open(&pair, test);
+    queue_port_writes(&pair, 0, 20);
+    ck_assert(peer_send(&pair.peer));
+    WAIT_UNTIL(held.reached);
+    rpc_connection_stop(pair.connection);
+    held.let_go = true;
+    ck_assert_int_eq(peer_response(&pair.peer, 0), S_OK);
+    peer_expect_end(&pair.peer);
+    pair_close(&pair);
+    ck_assert_uint_eq(fake_count(&test->machine.fake, FAKE_PORT_OUT), 1);
+}
+
+START_TEST(stopping_ends_port_writes_that_are_made_one_by_one)
+{
+    rpc_test_run(leaving_port_writes);
+}
+END_TEST
+
 static void interrupt_without_wait(struct rpc_test *test)
 {
     struct pair pair;
@@ -562,6 +719,10 @@ int main(void)
     tcase_add_test(tcase, a_slow_sender_is_understood);
     tcase_add_test(tcase, a_half_closed_peer_gets_its_answers);
     tcase_add_test(tcase, an_interrupt_overtakes_a_wait);
+    tcase_add_loop_test(tcase, port_writes_that_come_together_are_each_made_in_order, 0, 2);
+    tcase_add_test(tcase, port_writes_whose_way_is_lost_fail_each);
+    tcase_add_test(tcase, others_have_their_turn_beside_port_writes);
+    tcase_add_test(tcase, stopping_ends_port_writes_that_are_made_one_by_one);
     tcase_add_test(tcase, interrupts_are_answered_at_any_time);
     tcase_add_test(tcase, more_requests_than_may_wait_are_all_answered);
     tcase_add_test(tcase, a_clients_notification_does_nothing);

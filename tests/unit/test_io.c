@@ -1,6 +1,7 @@
 #include "space_fixture.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,6 +200,188 @@ START_TEST(test_memory_that_a_device_changed_is_read_anew)
 }
 END_TEST
 
+/* Several writes, and what was told of each. */
+#define SEVERAL 8
+
+static struct session_port_write several[SEVERAL];
+static struct {
+    HRESULT hr[SEVERAL];
+    uint32_t done[SEVERAL];
+    char message[SEVERAL][200];
+    size_t count, most;
+} told;
+
+static void several_set_up(void)
+{
+    set_up();
+    memset(&told, 0, sizeof(told));
+    told.most = SEVERAL;
+    for (size_t i = 0; i < SEVERAL; i++)
+        several[i] = (struct session_port_write){.interface_type = SB_INTERFACE_ISA,
+                                                 .address_space = 1,
+                                                 .offset = 0x100 + i,
+                                                 .size = 1,
+                                                 .bytes = {(uint8_t)(0x10 + i)}};
+    fake->ports_together = true;
+}
+
+static bool tell(void *context, size_t index, HRESULT hr, uint32_t done)
+{
+    ck_assert_ptr_eq(context, &told);
+    ck_assert_uint_eq(index, told.count);
+    told.hr[index] = hr;
+    told.done[index] = done;
+    snprintf(told.message[index], sizeof(told.message[0]), "%s", session_message(machine.a));
+    return ++told.count < told.most;
+}
+
+static void write_several(size_t expected)
+{
+    ck_assert_uint_eq(session_write_ports(machine.a, several, SEVERAL, tell, &told), expected);
+    ck_assert_uint_eq(told.count, expected);
+}
+
+/* Those that succeeded were each one access, in order, and nothing else was. */
+static void assert_written_once(void)
+{
+    size_t nth = 0;
+
+    for (size_t i = 0; i < told.count; i++) {
+        ck_assert_uint_eq(told.done[i], SUCCEEDED(told.hr[i]) ? several[i].size : 0);
+        if (FAILED(told.hr[i]))
+            continue;
+        ck_assert_uint_eq(fake_nth(fake, FAKE_PORT_OUT, nth)->address, several[i].offset);
+        ck_assert_uint_eq(fake_nth(fake, FAKE_PORT_OUT, nth++)->length, several[i].size);
+        ck_assert_mem_eq(fake->ports + several[i].offset, several[i].bytes, several[i].size);
+    }
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_OUT), nth);
+}
+
+START_TEST(test_several_are_made_together)
+{
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        assert_hr(told.hr[i], S_OK);
+    assert_written_once();
+    ck_assert_uint_eq(fake->together, 1);
+    ck_assert_uint_eq(fake->together_most, SEVERAL);
+}
+END_TEST
+
+START_TEST(test_several_with_none_to_make_them_together)
+{
+    fake->ports_together = false;
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        assert_hr(told.hr[i], S_OK);
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_several_until_told_to_stop)
+{
+    fake->ports_together = false;
+    told.most = 3;
+    write_several(3);
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_a_refused_one_among_several)
+{
+    several[2].offset = 0x201;
+    several[2].size = 2;
+    several[5].size = 200;
+    several[7].address_space = 0;
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        assert_hr(told.hr[i], i == 2             ? SB_STATUS_DATATYPE_MISALIGNMENT
+                              : i == 5 || i == 7 ? E_INVALIDARG
+                                                 : S_OK);
+    ck_assert_ptr_nonnull(strstr(told.message[2], "port 0x201: "));
+    ck_assert_ptr_nonnull(strstr(told.message[5], "the size is 200"));
+    ck_assert_str_eq(told.message[6], "");
+    assert_written_once();
+    ck_assert_uint_eq(fake->together, 2); /* the last one has nobody beside it */
+}
+END_TEST
+
+START_TEST(test_a_bus_is_asked_for_among_several)
+{
+    several[3].interface_type = several[4].interface_type = SB_INTERFACE_PCI_BUS;
+    several[3].bus = 1;
+    several[4].bus = 2;
+    fake->pci_buses = 2;
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        assert_hr(told.hr[i], i == 4 ? E_INVALIDARG : S_OK);
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_what_was_not_acknowledged_of_several_is_not_made_again)
+{
+    fake->fail_after = 3;
+    fake->fail_error = TARGET_FAILED;
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++) {
+        assert_hr(told.hr[i], i < 3 ? S_OK : E_FAIL);
+        ck_assert_uint_eq(told.done[i], i < 3);
+        if (i >= 3)
+            ck_assert_ptr_nonnull(strstr(told.message[i], "the way was lost"));
+    }
+    ck_assert_uint_eq(fake_count(fake, FAKE_PORT_OUT), 4);
+    ck_assert_uint_eq(fake->together, 1);
+}
+END_TEST
+
+START_TEST(test_several_come_after_what_is_dirty)
+{
+    assert_hr(session_write_virtual(machine.a, BASE, "dirt", 4, NULL), S_OK);
+    fake_clear_log(fake);
+    write_several(SEVERAL);
+    ck_assert_uint_eq(dirty_bytes(machine.a), 0);
+    ck_assert_mem_eq(ram(&machine, BASE), "dirt", 4);
+    ck_assert_int_eq(fake->log[fake->log_count - SEVERAL - 1].op, FAKE_WRITE_VIRTUAL);
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_several_and_a_flush_that_fails)
+{
+    assert_hr(session_write_virtual(machine.a, BASE, "dirt", 4, NULL), S_OK);
+    fake->fail_after = 0;
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        ck_assert_int_eq(FAILED(told.hr[i]), i == 0);
+    ck_assert_ptr_nonnull(strstr(told.message[0], "flushed first"));
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_several_for_a_target_that_is_lost)
+{
+    fake_lose(fake);
+    write_several(SEVERAL);
+    for (size_t i = 0; i < SEVERAL; i++)
+        assert_hr(told.hr[i], E_UNEXPECTED);
+    ck_assert_uint_eq(fake->together, 0);
+    assert_written_once();
+}
+END_TEST
+
+START_TEST(test_memory_that_several_writes_changed_is_read_anew)
+{
+    char byte = 0;
+
+    assert_hr(session_read_virtual(machine.a, BASE, &byte, 1, NULL), S_OK);
+    fake->hook = copy_hook;
+    write_several(SEVERAL);
+    assert_hr(session_read_virtual(machine.a, BASE, &byte, 1, NULL), S_OK);
+    ck_assert_int_eq(byte, 'D');
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("io");
@@ -212,6 +395,19 @@ int main(void)
     tcase_add_test(tests, test_what_the_monitor_prints_is_the_message);
     tcase_add_test(tests, test_running_and_lost);
     tcase_add_test(tests, test_memory_that_a_device_changed_is_read_anew);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("several");
+    tcase_add_checked_fixture(tests, several_set_up, tear_down);
+    tcase_add_test(tests, test_several_are_made_together);
+    tcase_add_test(tests, test_several_with_none_to_make_them_together);
+    tcase_add_test(tests, test_several_until_told_to_stop);
+    tcase_add_test(tests, test_a_refused_one_among_several);
+    tcase_add_test(tests, test_a_bus_is_asked_for_among_several);
+    tcase_add_test(tests, test_what_was_not_acknowledged_of_several_is_not_made_again);
+    tcase_add_test(tests, test_several_come_after_what_is_dirty);
+    tcase_add_test(tests, test_several_and_a_flush_that_fails);
+    tcase_add_test(tests, test_several_for_a_target_that_is_lost);
+    tcase_add_test(tests, test_memory_that_several_writes_changed_is_read_anew);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
