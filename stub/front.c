@@ -147,9 +147,9 @@ static void settle_task(void *arg)
 
 static void halted(struct front *front)
 {
-    bool unsettled =
-        breakpoints_orphan(&front->breakpoints) ||
-        (front->step_known && front->step_bits != front->step_default && front->attached > 0);
+    /* The way of stepping also when nobody is left: other connections step, too. */
+    bool unsettled = breakpoints_orphan(&front->breakpoints) ||
+                     (front->step_known && front->step_bits != front->step_default);
 
     front->ours_halt = front->ours_run || front->interrupting || front->interrupted;
     if (front->stepping_over) {

@@ -500,6 +500,9 @@ static bool kill_target(struct client *client)
                                                   message, sizeof message);
     }
     buffer_free(&text);
+    if (error != TARGET_OK && error != TARGET_GONE)
+        log_warning(ROOM, "%s: the target could not be killed: %s", client->name,
+                    target_error_text(error));
     return error == TARGET_OK || error == TARGET_GONE;
 }
 
