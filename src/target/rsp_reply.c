@@ -230,7 +230,9 @@ static void take_packet(struct rsp_client *client)
         return;
     }
     struct rsp_operation *operation = client->in_flight;
-    bool stop = reply[0] == 'T' || reply[0] == 'S' || reply[0] == 'W' || reply[0] == 'X';
+    /* A letter and a signal or exit code: "Text=0" (qOffsets) is none. */
+    bool stop = strchr("TSWX", reply[0]) && client->reader.length >= 3 &&
+                hex_digit((uint8_t)reply[1]) >= 0 && hex_digit((uint8_t)reply[2]) >= 0;
     if (stop && (!operation || !takes_stop(operation))) {
         if (reply[0] == 'W' || reply[0] == 'X')
             take_exit(client, reply);

@@ -189,6 +189,16 @@ SCRIPT(one_request_and_its_ack)
     fake_stub_expect_silence(&stage.stub);
 }
 
+/* qOffsets: not a stop reply, though it begins with a T and a hex digit. */
+SCRIPT(a_reply_with_the_letter_of_a_stop)
+{
+    struct request request;
+    post(&request, "qOffsets");
+    fake_stub_answer(&stage.stub, "qOffsets", "Text=0;Data=0;Bss=0");
+    expect_reply(&request, "Text=0;Data=0;Bss=0");
+    ck_assert_int_eq(stage.lost, 0);
+}
+
 SCRIPT(depth_one_waits)
 {
     struct request a, b;
@@ -978,6 +988,7 @@ int main(void)
     TCase *tcase = tcase_create("queue");
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, one_request_and_its_ack);
+    tcase_add_test(tcase, a_reply_with_the_letter_of_a_stop);
     tcase_add_test(tcase, depth_one_waits);
     tcase_add_test(tcase, pipelined_up_to_the_depth_and_in_order);
     tcase_add_test(tcase, after_a_pause_the_first_goes_alone);
