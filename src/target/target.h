@@ -162,7 +162,8 @@ struct target_ops {
 
     /* Transfers. The answer is in the runs; the return value is the first run's error that is not
      * OK. A virtual write must only be asked for RAM and ROM (a device would lose it, see
-     * reference/qemu.md section 2). Physical: checked against the map by the caller. */
+     * docs/design.md, "What must never reach QEMU"). Physical: checked against the map by the
+     * caller. */
     enum target_error (*read_virtual)(struct target *, target_client, unsigned cpu,
                                       struct target_run *, size_t);
     enum target_error (*write_virtual)(struct target *, target_client, unsigned cpu,
