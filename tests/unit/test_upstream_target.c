@@ -553,6 +553,39 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     buffer_free(&reply);
 }
 
+static void one_at_a_time(void)
+{
+    stage.config.pipeline = 1;
+}
+
+static void ask_meanwhile(void *answered)
+{
+    struct target_translation out;
+    ck_assert_int_eq(translate(0, 0x1000, &out), TARGET_OK);
+    *(bool *)answered = true;
+}
+
+/* By another way than the stub's queue the write could be done between question and answer. */
+SCRIPT(what_was_asked_before_a_write_ended_is_asked_again, one_at_a_time)
+{
+    struct target_translation out;
+    uint8_t byte = 0;
+    bool answered = false;
+    attach();
+    uint64_t epoch = ops->translation_epoch(target);
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "asks", ask_meanwhile, &answered));
+    struct target_run run = one(0x2000, &byte, 1);
+    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert(!answered);
+    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    while (!answered)
+        task_sleep(0.001);
+    unsigned asked = fake_machine_count(&machine, GVA2GPA);
+    ck_assert_uint_eq(asked, 1);
+    ck_assert_int_eq(translate(0, 0x1000, &out), TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, GVA2GPA), asked + 1);
+}
+
 static void narrow(void)
 {
     machine.long_mode = false;
@@ -957,6 +990,7 @@ int main(void)
     tcase_add_test(tcase, a_plain_stub_with_binary_writes);
     tcase = add(suite, "translation");
     tcase_add_test(tcase, translations_are_kept_as_long_as_they_hold);
+    tcase_add_test(tcase, what_was_asked_before_a_write_ended_is_asked_again);
     tcase_add_test(tcase, a_32_bit_processor_has_32_bit_addresses);
     tcase_add_test(tcase, while_it_runs_the_monitor_translates_and_nothing_is_kept);
     tcase_add_test(tcase, without_qmp_nothing_works_while_it_runs);
