@@ -1,9 +1,9 @@
 #include "target/qtest.h"
 
 #include "base/buffer.h"
-#include "base/endpoint.h"
 #include "base/task.h"
 #include "target/base64.h"
+#include "target/dial.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -392,34 +391,13 @@ enum target_error qtest_run(struct qtest *qtest, struct qtest_request *requests,
 
 /* Connecting */
 
-static int open_socket(struct qtest *qtest, const struct endpoint *endpoint, char *message,
-                       size_t size)
-{
-    char error[ENDPOINT_ERROR_SIZE], text[ENDPOINT_TEXT_SIZE];
-    int reason = 0;
-    socklen_t length = sizeof reason;
-    int fd = endpoint_connect_start(endpoint, error);
-    if (fd < 0) {
-        snprintf(message, size, "%s", error);
-        return -1;
-    }
-    endpoint_format(endpoint, text);
-    if (!task_wait_fd(fd, EV_WRITE, qtest->timeout))
-        snprintf(message, size, "%s: no connection within %g s", text, qtest->timeout);
-    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length) < 0 || reason)
-        snprintf(message, size, "%s: %s", text, strerror(reason ? reason : errno));
-    else
-        return fd;
-    close(fd);
-    return -1;
-}
-
 enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint, char *message,
                                 size_t size)
 {
     struct qtest_request order = {.verb = QTEST_ORDER};
+    struct dial dial = {0}; /* QEMU listens on a private socket: there is nothing to call off */
     qtest_close(qtest);
-    int fd = open_socket(qtest, endpoint, message, size);
+    int fd = dial_endpoint(&dial, endpoint, qtest->timeout, message, size);
     if (fd < 0)
         return TARGET_GONE;
     qtest->fd = fd;
