@@ -6,6 +6,8 @@
 
 /* Milliseconds in which a target that was asked to halt, or to step, has to be halted. */
 #define HALT_MS 10000u
+/* Ways to the target that are shown: many more than any daemon has. */
+#define TRANSPORTS_MOST 64
 
 static enum cli_exit write_pointers(struct cli *cli)
 {
@@ -145,6 +147,54 @@ static enum cli_exit show_status(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
+static void transport_json(struct cli_json *json, const struct spacebridge_transport *transport)
+{
+    struct cli_json inner = {0};
+
+    cli_json_member(json, transport->name);
+    cli_json_boolean(&inner, "open", transport->open);
+    cli_json_number(&inner, "calls", transport->calls);
+    cli_json_number(&inner, "bytes_read", transport->bytes_read);
+    cli_json_number(&inner, "bytes_written", transport->bytes_written);
+    cli_json_text(&inner, "note", transport->note);
+    cli_json_end_inner(&inner);
+}
+
+static void transport_text(const struct spacebridge_transport *transport)
+{
+    cli_print_safe(stdout, transport->name);
+    printf(" %s: %" PRIu64 " calls, %" PRIu64 " bytes read, %" PRIu64 " bytes written",
+           transport->open ? "open" : "closed", transport->calls, transport->bytes_read,
+           transport->bytes_written);
+    if (transport->note[0] != '\0') {
+        fputs(": ", stdout);
+        cli_print_safe(stdout, transport->note);
+    }
+    putchar('\n');
+}
+
+static enum cli_exit show_transports(struct cli *cli)
+{
+    struct spacebridge_transport transports[TRANSPORTS_MOST];
+    struct cli_json inner = {0};
+    size_t count;
+
+    HRESULT hr = spacebridge_get_transport_status(cli->sb, transports, TRANSPORTS_MOST, &count);
+    if (FAILED(hr))
+        return cli_call_failed(cli, hr);
+    if (!cli->options->json) {
+        for (size_t i = 0; i < count; i++)
+            transport_text(&transports[i]);
+        return CLI_EXIT_DONE;
+    }
+    cli_json_member(&cli->json, "transports");
+    for (size_t i = 0; i < count; i++)
+        transport_json(&inner, &transports[i]);
+    cli_json_end_inner(&inner);
+    cli_done(cli, " ");
+    return CLI_EXIT_DONE;
+}
+
 static enum cli_exit halted(struct cli *cli, uint32_t timeout_ms)
 {
     char text[512], message[128];
@@ -221,6 +271,8 @@ enum cli_exit cli_other(struct cli *cli)
         return translate(cli);
     case CLI_STATUS:
         return show_status(cli);
+    case CLI_TRANSPORTS:
+        return show_transports(cli);
     case CLI_GO:
         return go(cli);
     case CLI_HALT:

@@ -27,6 +27,7 @@ static const char usage[] =
     "  read-io  --size 1|2|4 [--interface NAME] [--bus N] PORT\n"
     "  translate ADDRESS     physical address behind a virtual one\n"
     "  status                does the target run, and what is it\n"
+    "  transports            the ways to the target, and what went by each\n"
     "  go | halt | step      run control\n"
     "  wait [SECONDS]        until the target is halted\n"
     "  flush                 write back what is dirty\n"
@@ -66,6 +67,7 @@ static const struct command {
     {"read-io", CLI_READ_IO, TAKES_SIZE | TAKES_BUS, 1, 1, "--size 1|2|4 PORT"},
     {"translate", CLI_TRANSLATE, 0, 1, 1, "ADDRESS"},
     {"status", CLI_STATUS, 0, 0, 0, "no operands"},
+    {"transports", CLI_TRANSPORTS, 0, 0, 0, "no operands"},
     {"go", CLI_GO, 0, 0, 0, "no operands"},
     {"halt", CLI_HALT, 0, 0, 0, "no operands"},
     {"step", CLI_STEP, 0, 0, 0, "no operands"},

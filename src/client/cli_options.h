@@ -19,6 +19,7 @@ enum cli_command {
     CLI_READ_IO,
     CLI_TRANSLATE,
     CLI_STATUS,
+    CLI_TRANSPORTS,
     CLI_GO,
     CLI_HALT,
     CLI_STEP,

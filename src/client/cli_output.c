@@ -109,7 +109,13 @@ void cli_json_hresult(struct cli_json *json, HRESULT hr)
 
 void cli_json_end(struct cli_json *json)
 {
-    fputs(json->begun ? "}\n" : "{}\n", stdout);
+    cli_json_end_inner(json);
+    putchar('\n');
+}
+
+void cli_json_end_inner(struct cli_json *json)
+{
+    fputs(json->begun ? "}" : "{}", stdout);
 }
 
 static bool file_failed(const struct cli_file *file, char *error)

@@ -36,6 +36,8 @@ void cli_json_hex(struct cli_json *json, const char *name, uint64_t number);
 void cli_json_member(struct cli_json *json, const char *name);
 void cli_json_hresult(struct cli_json *json, HRESULT hr);
 void cli_json_end(struct cli_json *json);
+/* The end of an object that is a member's value: the line goes on. */
+void cli_json_end_inner(struct cli_json *json);
 
 /* Raw bytes to a file, made or emptied by the first write, or to standard output ("-"). False:
  * error (CLI_ERROR_SIZE bytes) says what went wrong with which file. */

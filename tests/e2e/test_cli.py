@@ -178,6 +178,29 @@ def test_processor(pc, stopped):
     assert pc.guest.load(4, pc.map.per_cpu, cpu=1) == 2
 
 
+def test_transports(pc, stopped):
+    """Each way's own line; what a run moves shows in what the next one counts."""
+    def ways():
+        return parsed(stopped("--json", "transports"))["transports"]
+
+    before = ways()
+    assert list(before) == list(pc.connect().GetTransportStatus())
+    assert before["rsp"]["open"] is True and before["rsp"]["note"] == ""
+    assert before["direct-ram"]["open"] is False and before["direct-ram"]["note"]
+    ok(stopped("write-virtual", "--uncached", hex(pc.map.a), "text:counted"))
+    after = ways()
+    assert after["rsp"]["bytes_written"] == before["rsp"]["bytes_written"] + len("counted")
+    assert after["rsp"]["calls"] > before["rsp"]["calls"]
+    lines = ok(stopped("transports")).splitlines()
+    assert len(lines) == len(after)
+    assert lines[0].startswith("rsp open: ") and lines[0].endswith(" bytes written")
+    closed = next(line for line in lines if line.startswith("direct-ram "))
+    assert closed == f"direct-ram closed: 0 calls, 0 bytes read, 0 bytes written: {after['direct-ram']['note']}"
+    ok(stopped("go"))
+    ok(stopped("transports"))  # no question to the target: it need not be halted
+    assert pc.guest.running()
+
+
 def test_flush(pc, stopped):
     ok(stopped("flush"))
 

@@ -1,8 +1,9 @@
-"""The examples of the README and of libspacebridge(3), word for word."""
+"""The examples of the README, of libspacebridge(3) and of spacebridge(1), word for word."""
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -16,6 +17,8 @@ with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
     README = file.read()
 with open(os.path.join(TOP, "docs", "man", "libspacebridge.3"), encoding="utf-8") as file:
     MANUAL = file.read()
+with open(os.path.join(TOP, "docs", "man", "spacebridge.1"), encoding="utf-8") as file:
+    COMMANDS = file.read().partition(".Sh EXAMPLES")[2]
 
 
 def blocks(language):
@@ -71,6 +74,22 @@ def test_the_readmes_commands(readme_daemon, installed):  # noqa: F811
     assert done.returncode == 0
     with open(os.path.join(readme_daemon.directory, "debugcon.txt"), "rb") as console:
         assert console.read().endswith(b"!")
+
+
+@pytest.mark.parametrize("example", re.findall(r"^\.Bd .*\n((?:.*\n)*?)\.Ed", COMMANDS, re.MULTILINE),
+                         ids=lambda example: re.search(r"spacebridge (?:--\S+ )?(\S+)", example)[1])
+def test_the_commands_of_the_manual(readme_daemon, installed, example):  # noqa: F811
+    """Each command of an example does its work; where its output is shown, that is what it prints."""
+    if "jq" in example and not shutil.which("jq"):
+        pytest.skip("jq is not installed")
+    with open(os.path.join(readme_daemon.directory, "kernel.bin"), "wb") as file:
+        file.write(os.urandom(5000))
+    for command, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", example, re.MULTILINE):
+        if "write-combined" in command:
+            continue  # until the firmware has run there is no frame buffer
+        done = run(readme_daemon, command, installed)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert not shown or done.stdout == shown, (command, done.stdout)
 
 
 MANUAL_PROGRAM = re.search(r"^\.Sh EXAMPLES\n\.Bd -literal\n(.*?)^\.Ed", MANUAL, re.MULTILINE | re.DOTALL)[1]

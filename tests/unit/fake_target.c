@@ -431,6 +431,16 @@ static void fake_set_listener(struct target *target, const struct target_listene
     fake_of(target)->listener = listener;
 }
 
+static size_t fake_transports(struct target *target, struct target_transport *out, size_t most)
+{
+    struct fake_target *fake = fake_of(target);
+    size_t count = fake->transports_count < most ? fake->transports_count : most;
+
+    for (size_t i = 0; i < count; i++)
+        out[i] = fake->transports[i];
+    return count;
+}
+
 static const struct target_ops fake_ops = {
     .state = fake_state,
     .info = fake_info,
@@ -451,6 +461,7 @@ static const struct target_ops fake_ops = {
     .wait = fake_wait,
     .wait_cancel = fake_wait_cancel,
     .set_listener = fake_set_listener,
+    .transports = fake_transports,
 };
 
 /* --- for tests --- */

@@ -75,7 +75,9 @@ struct fake_target {
     unsigned pci_buses;
     bool ports_together;            /* several port writes can be under way at the same time */
     size_t together, together_most; /* how often they were, and how many of them at most */
-    const char *port_complaint;     /* what the monitor prints after a port write; NULL: nothing */
+    const struct target_transport *transports; /* the ways that it says it has */
+    size_t transports_count;
+    const char *port_complaint; /* what the monitor prints after a port write; NULL: nothing */
 
     long fail_after; /* that many more runs or port accesses succeed (-1: all) */
     enum target_error fail_error;

@@ -62,8 +62,15 @@ static void runs(const char *line, int code, const char *out, const char *err)
                   code, output, out, errors, err);
 }
 
+static const struct target_transport ways[] = {
+    {.name = "rsp", .open = true, .calls = 3, .bytes_read = UINT64_MAX, .bytes_written = 5},
+    {.name = "qtest", .note = "it is \"off\"\n"},
+};
+
 static void prepare(struct machine *machine)
 {
+    machine->fake.transports = ways;
+    machine->fake.transports_count = sizeof ways / sizeof ways[0];
     for (unsigned i = 0; i < 16; i++)
         *fake_byte(&machine->fake, RAM_AT + i) = (uint8_t)('a' + i);
     fake_region(&machine->fake, REGION_RAM, LARGE_BASE, LARGE_SIZE, "large.ram");
@@ -216,6 +223,54 @@ START_TEST(run_control)
 }
 END_TEST
 
+START_TEST(the_ways_to_the_target)
+{
+    runs("$SB transports", 0,
+         "rsp open: 3 calls, 18446744073709551615 bytes read, 5 bytes written\n"
+         "qtest closed: 0 calls, 0 bytes read, 0 bytes written: it is \"off\"\\x0a\n",
+         "");
+    runs(
+        "$SB --json transports", 0,
+        "{\"transports\":{\"rsp\":{\"open\":true,\"calls\":3,\"bytes_read\":18446744073709551615,"
+        "\"bytes_written\":5,\"note\":\"\"},\"qtest\":{\"open\":false,\"calls\":0,\"bytes_read\":0,"
+        "\"bytes_written\":0,\"note\":\"it is "
+        "\\\"off\\\"\\u000a\"}},\"hresult\":0,\"name\":\"S_OK\"}\n",
+        "");
+    runs("$SB transports more", 2, "", "transports takes no operands");
+}
+END_TEST
+
+/* A daemon may have none, or answer with what is no such map. */
+static void answer_with_none(int fd, void *context)
+{
+    script_hello(fd);
+    script_hello(fd);
+    uint64_t id = (uint64_t)script_request(fd, "GetTransportStatus");
+    SCRIPT_SEND(fd, context ? "[iun[i{}]]" : "[iun[i{s{}}]]", 1, id, 0, "rsp");
+    script_wait_end(fd);
+}
+
+START_TEST(no_ways_and_nonsense)
+{
+    struct false_daemon other;
+    char line[300];
+
+    for (int good = 0; good < 2; good++) {
+        for (int json = 0; json < 2; json++) {
+            false_daemon_start(&other, answer_with_none, good ? &other : NULL);
+            snprintf(line, sizeof line, "$SB --connect %s %s transports", other.endpoint,
+                     json ? "--json" : "");
+            ck_assert_int_eq(shell(line), good ? 0 : 4);
+            if (json && good)
+                ck_assert_str_eq(output, "{\"transports\":{},\"hresult\":0,\"name\":\"S_OK\"}\n");
+            else
+                ck_assert(strstr(output, "rsp") == NULL);
+            false_daemon_end(&other);
+        }
+    }
+}
+END_TEST
+
 START_TEST(json_of_memory)
 {
     runs("$SB --json read-virtual 0xffff800000000000 3", 0,
@@ -335,6 +390,8 @@ int main(void)
     tcase_add_test(tcase, no_connection_is_4);
     tcase_add_test(tcase, pointers_ports_and_translation);
     tcase_add_test(tcase, run_control);
+    tcase_add_test(tcase, the_ways_to_the_target);
+    tcase_add_test(tcase, no_ways_and_nonsense);
     tcase_add_test(tcase, json_of_memory);
     tcase_add_test(tcase, large_files_pass_in_pieces);
     tcase_add_test(tcase, full_disks_and_closed_pipes);

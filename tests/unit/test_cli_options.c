@@ -80,6 +80,8 @@ START_TEST(every_command)
     good("translate 0xffffffffffffffff");
     ck_assert_uint_eq(options.address, UINT64_MAX);
     good("status");
+    good("transports");
+    ck_assert_int_eq(options.command, CLI_TRANSPORTS);
     good("go");
     good("halt");
     good("step");
