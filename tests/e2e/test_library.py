@@ -44,6 +44,8 @@ int main(int argc, char **argv)
     size_t done = 99;
     struct spacebridge_hello hello;
     struct spacebridge_cache_status cache;
+    struct spacebridge_transport ways[16];
+    size_t count = 0;
 
     if (argc != 2)
         return 2;
@@ -95,6 +97,21 @@ int main(int argc, char **argv)
     OK(spacebridge_read_physical(sb, a_physical + 16, back, 16, &done));
     IS(done == 16 && memcmp(back, "physicalphysical", 16) == 0);
     OK(spacebridge_read_physical2(sb, a_physical + 16, DEBUG_PHYSICAL_DEFAULT, back, 16, NULL));
+
+    OK(spacebridge_fill_virtual(sb, a + 48, 7, "fill", 4, &transferred));
+    IS(transferred == 7);
+    OK(spacebridge_fill_physical(sb, a_physical + 56, 8, "FILL", 4, &transferred));
+    IS(transferred == 8);
+    want("empty", spacebridge_fill_physical(sb, a_physical, 8, "", 0, NULL), E_INVALIDARG);
+    want("hole", spacebridge_fill_virtual(sb, hole, 8, "x", 1, &transferred), SB_ERROR_WRITE_FAULT);
+    IS(transferred == 0);
+
+    OK(spacebridge_get_transport_status(sb, ways, sizeof ways / sizeof ways[0], &count));
+    IS(count >= 5 && strcmp(ways[0].name, "rsp") == 0 && ways[0].open == 1 && *ways[0].note == '\0');
+    number = ways[0].bytes_written;
+    OK(spacebridge_write_virtual_uncached(sb, a + 64, "counted", 7, NULL));
+    OK(spacebridge_get_transport_status(sb, ways, 1, &count));
+    IS(count == 1 && ways[0].bytes_written == number + 7);
 
     OK(spacebridge_write_pointers_virtual(sb, 2, a + 32, pointers));
     pointers[0] = pointers[1] = 0;
@@ -187,6 +204,7 @@ def test_every_function(pc, installed, directory, compiler, flags):
     assert not SANITIZER.search(done.stderr), done.stderr
     assert pc.guest.running()
     assert pc.guest.read(pc.map.a, 32) == b"VIRTUAL\0uncachedphysicalphysical"
+    assert pc.guest.read(pc.map.a + 48, 24) == b"fillfil\0FILLFILLcounted\0"
     assert pc.guest.read(pc.map.hole - 3, 3) == b"123"
     assert pc.guest.ask(f"pointers {pc.map.a + 32:#x} 2") == "0x1122334455667788 0x7"
     pc.guest.debugcon.wait(lambda data: True if data == b"!" else None, since)

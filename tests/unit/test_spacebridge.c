@@ -23,9 +23,22 @@ static spacebridge_t *join(void)
     return joined;
 }
 
+static const struct target_transport ways[] = {
+    {.name = "rsp", .open = true, .calls = 3, .bytes_read = UINT64_MAX, .bytes_written = 5},
+    {.name = "qtest", .note = "nobody asked for it"},
+    {.name = "a way whose name is longer than any today", .open = true},
+};
+#define WAYS (sizeof ways / sizeof ways[0])
+
+static void add_ways(struct machine *machine)
+{
+    machine->fake.transports = ways;
+    machine->fake.transports_count = WAYS;
+}
+
 static void set_up(void)
 {
-    served_start(&served, NULL);
+    served_start(&served, add_ways);
     sb = join();
 }
 
@@ -138,6 +151,68 @@ START_TEST(physical_memory_pointers_and_ports)
 }
 END_TEST
 
+START_TEST(fills)
+{
+    uint32_t filled = 9;
+    char bytes[16];
+
+    /* Over and over, the last copy cut short. */
+    assert_hr(spacebridge_fill_virtual(sb, BASE + 1, 8, "abc", 3, &filled), S_OK);
+    ck_assert_uint_eq(filled, 8);
+    assert_hr(spacebridge_read_virtual(sb, BASE, bytes, 10, NULL), S_OK);
+    ck_assert_mem_eq(bytes, "\0abcabcab\0", 10);
+    assert_hr(spacebridge_fill_physical(sb, RAM_AT + 16, 4, "wxyz123", 7, &filled), S_OK);
+    ck_assert_uint_eq(filled, 4);
+    assert_hr(spacebridge_read_physical(sb, RAM_AT + 15, bytes, 6, NULL), S_OK);
+    ck_assert_mem_eq(bytes, "\0wxyz\0", 6);
+    assert_hr(spacebridge_fill_physical(sb, RAM_AT + 16, 4, "-", 1, NULL), S_OK);
+    assert_hr(spacebridge_read_physical(sb, RAM_AT + 16, bytes, 4, NULL), S_OK);
+    ck_assert_mem_eq(bytes, "----", 4);
+    /* Up to the end of what is mapped, and not one byte. */
+    assert_hr(spacebridge_fill_virtual(sb, UNMAPPED - 16, 64, "fill", 4, &filled), S_OK);
+    ck_assert_uint_eq(filled, 16);
+    assert_hr(spacebridge_fill_virtual(sb, UNMAPPED, 64, "fill", 4, &filled), SB_ERROR_WRITE_FAULT);
+    ck_assert_uint_eq(filled, 0);
+    says("FillVirtual");
+    filled = 9;
+    assert_hr(spacebridge_fill_physical(sb, RAM_AT, 4, NULL, 0, &filled), E_INVALIDARG);
+    ck_assert_uint_eq(filled, 0);
+    says("FillPhysical");
+    assert_hr(spacebridge_fill_virtual(sb, BASE, 0, "fill", 4, &filled), S_OK);
+    ck_assert_uint_eq(filled, 0);
+}
+END_TEST
+
+START_TEST(the_ways_to_the_target)
+{
+    struct spacebridge_transport got[WAYS + 1];
+    size_t count = 9;
+
+    assert_hr(spacebridge_get_transport_status(sb, got, WAYS + 1, &count), S_OK);
+    ck_assert_uint_eq(count, WAYS);
+    ck_assert_str_eq(got[0].name, "rsp");
+    ck_assert_uint_eq(got[0].open, 1);
+    ck_assert_uint_eq(got[0].calls, 3);
+    ck_assert_uint_eq(got[0].bytes_read, UINT64_MAX);
+    ck_assert_uint_eq(got[0].bytes_written, 5);
+    ck_assert_str_eq(got[0].note, "");
+    ck_assert_str_eq(got[1].name, "qtest");
+    ck_assert_uint_eq(got[1].open, 0);
+    ck_assert_str_eq(got[1].note, "nobody asked for it");
+    /* Cut, and ended. */
+    ck_assert_uint_eq(strlen(got[2].name), sizeof got[2].name - 1);
+    ck_assert_int_eq(strncmp(got[2].name, ways[2].name, sizeof got[2].name - 1), 0);
+    /* No more than there is room for. */
+    memset(got, 0x5a, sizeof got);
+    assert_hr(spacebridge_get_transport_status(sb, got, 1, &count), S_OK);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(got[0].name, "rsp");
+    ck_assert_int_eq(got[1].name[0], 0x5a);
+    assert_hr(spacebridge_get_transport_status(sb, NULL, 0, &count), S_OK);
+    ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
 START_TEST(run_control)
 {
     uint32_t number = 9;
@@ -241,6 +316,8 @@ int main(void)
     tcase_add_test(tcase, virtual_memory);
     tcase_add_test(tcase, partial_and_failed_transfers);
     tcase_add_test(tcase, physical_memory_pointers_and_ports);
+    tcase_add_test(tcase, fills);
+    tcase_add_test(tcase, the_ways_to_the_target);
     tcase_add_test(tcase, run_control);
     tcase_add_test(tcase, the_view);
     suite_add_tcase(suite, tcase);
