@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
-#include "target/ways.h"
+#include "target/ways_internal.h"
 
-#include "base/buffer.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "target/direct_ram.h"
@@ -20,26 +19,10 @@
 #define ROOM "target"
 
 /* By measurement, on QEMU 7.2: from here on a virtual write is quicker through qtest than through M
- * packets, and a read through a file than by either. */
-#define QTEST_LEAST       ((size_t)4 * 1024)
-#define MEMORY_FILE_LEAST ((size_t)64 * 1024)
+ * packets. */
+#define QTEST_LEAST ((size_t)4 * 1024)
 /* Single accesses that are handed over at once. */
 #define NATURAL_MOST 64
-
-struct ways {
-    const struct monitor *monitor;
-    struct translate *translate;
-    struct ways_config config;
-    struct qtest *qtest;
-    struct direct_ram *direct;
-    struct memory_file *file;
-    unsigned holds, busy;
-    struct task_cond idle;
-    char notes[WAYS][160]; /* why it is not open */
-    struct {
-        uint64_t calls, read, written;
-    } counts[WAYS];
-};
 
 static void qtest_closed(void *context, const char *reason)
 {
@@ -150,7 +133,7 @@ static bool have_monitor(const struct ways *ways)
     return ways->monitor->qmp && qmp_connected(ways->monitor->qmp);
 }
 
-static bool running(const struct ways *ways)
+bool ways_running(const struct ways *ways)
 {
     return rsp_client_running(ways->monitor->stub->rsp);
 }
@@ -165,7 +148,7 @@ bool ways_live_virtual(const struct ways *ways)
     return ways_live(ways) && translate_one_space(ways->translate);
 }
 
-static bool file_usable(const struct ways *ways)
+bool ways_file_usable(const struct ways *ways)
 {
     return memory_file_open(ways->file) && have_monitor(ways);
 }
@@ -193,7 +176,7 @@ size_t ways_list(const struct ways *ways, struct target_transport *out, size_t m
     const struct stub *stub = ways->monitor->stub;
     const bool connected = rsp_client_connected(stub->rsp);
     const bool open[WAYS] = {connected, connected && stub->qemu, qtest_connected(ways->qtest),
-                             connected && stub->qemu && file_usable(ways),
+                             connected && stub->qemu && ways_file_usable(ways),
                              direct_ram_opened(ways->direct)};
     size_t count = most < WAYS ? most : WAYS;
     for (size_t i = 0; i < count; i++) {
@@ -232,8 +215,7 @@ static enum target_error unanswered(struct target_run *runs, size_t count, enum 
     return error;
 }
 
-static enum target_error natural(struct ways *ways, struct target_run *runs, size_t count,
-                                 bool write)
+enum target_error ways_natural(struct ways *ways, struct target_run *runs, size_t count, bool write)
 {
     bool big_endian = qtest_big_endian(ways->qtest);
     for (size_t from = 0; from < count;) {
@@ -262,251 +244,18 @@ static enum target_error natural(struct ways *ways, struct target_run *runs, siz
     }
     return TARGET_OK;
 }
-
-/* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
-
-/* How many runs from here lie behind each other, at the target and here; *length: all of them. */
-static size_t span(const struct target_run *runs, size_t count, size_t *length)
-{
-    size_t some = 1;
-    *length = runs[0].length;
-    while (some < count && runs[some].address == runs[0].address + *length &&
-           runs[some].bytes == runs[0].bytes + *length) {
-        *length += runs[some].length;
-        some++;
-    }
-    return some;
-}
-
-static void settle(struct target_run *runs, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        runs[i].done = runs[i].length;
-        runs[i].error = TARGET_OK;
-    }
-}
-
-/* QEMU writes the last byte of each page's part itself: what it has translated of it goes. */
-static enum target_error touch_pages(struct ways *ways, target_client client, uint64_t physical,
-                                     uint8_t *bytes, size_t length)
-{
-    size_t count = (size_t)(physical % TARGET_PAGE_SIZE + length - 1) / TARGET_PAGE_SIZE + 1;
-    struct target_run *run = calloc(count, sizeof *run);
-    enum target_error error = run ? TARGET_OK : TARGET_NO_MEMORY;
-    for (size_t i = 0, at = 0; i < count && run; i++) {
-        at += TARGET_PAGE_SIZE - (size_t)((physical + at) % TARGET_PAGE_SIZE);
-        if (at > length)
-            at = length;
-        run[i] =
-            (struct target_run){.address = physical + at - 1, .bytes = bytes + at - 1, .length = 1};
-    }
-    if (run && qtest_connected(ways->qtest)) {
-        error = natural(ways, run, count, true);
-    } else if (run) {
-        struct transfer_settings settings = {.stub = ways->monitor->stub,
-                                             .client = client,
-                                             .space = RSP_SPACE_PHYSICAL,
-                                             .write = true,
-                                             .address_mask = UINT64_MAX};
-        error = transfer_runs(&settings, run, count);
-    }
-    free(run);
-    return error;
-}
-
-static enum target_error by_direct_ram(struct ways *ways, target_client client,
-                                       const struct target_region *region, uint64_t physical,
-                                       uint8_t *bytes, size_t length, bool write)
-{
-    enum direct_ram_writes writes = direct_ram_writes(ways->direct);
-    if (!direct_ram_opened(ways->direct) || (write && writes == DIRECT_RAM_NO_WRITES))
-        return TARGET_UNSUPPORTED;
-    enum target_error error =
-        direct_ram_move(ways->direct, client, region, translate_changes(ways->translate), physical,
-                        bytes, length, write);
-    if (error == TARGET_OK && write && writes == DIRECT_RAM_TOUCHED_LAST)
-        error = touch_pages(ways, client, physical, bytes, length);
-    if (error == TARGET_OK)
-        ways_count(ways, WAY_DIRECT_RAM, write, length);
-    return error;
-}
-
-static enum target_error by_memory_file(struct ways *ways, target_client client,
-                                        const struct target_region *region, uint64_t physical,
-                                        uint8_t *bytes, size_t length)
-{
-    if (length < MEMORY_FILE_LEAST || !file_usable(ways) || region->flash ||
-        (region->kind != REGION_RAM && region->kind != REGION_ROM))
-        return TARGET_UNSUPPORTED;
-    for (size_t done = 0; done < length;) {
-        size_t piece = length - done < MEMORY_FILE_MOST ? length - done : MEMORY_FILE_MOST;
-        enum target_error error =
-            memory_file_read(ways->file, client, physical + done, bytes + done, piece);
-        if (error != TARGET_OK)
-            return error;
-        ways_count(ways, WAY_MEMORY_FILE, false, piece);
-        done += piece;
-    }
-    return TARGET_OK;
-}
-
-/* Everything that is not done yet, as one batch of requests. */
-static enum target_error by_qtest(struct ways *ways, struct target_run *runs, size_t count,
-                                  bool write)
-{
-    size_t pieces = 0, made = 0, length;
-    for (size_t i = 0; i < count; i++)
-        if (runs[i].error != TARGET_OK)
-            pieces += runs[i].length / QTEST_PIECE_MOST + 1;
-    if (pieces == 0)
-        return TARGET_OK;
-    struct qtest_request *requests = calloc(pieces, sizeof *requests);
-    if (!requests)
-        return TARGET_NO_MEMORY;
-    for (size_t i = 0; i < count;) {
-        if (runs[i].error == TARGET_OK) {
-            i++;
-            continue;
-        }
-        size_t some = span(&runs[i], count - i, &length);
-        for (size_t at = 0; at < length; made++) {
-            size_t piece = length - at < QTEST_PIECE_MOST ? length - at : QTEST_PIECE_MOST;
-            requests[made] = (struct qtest_request){.verb = write ? QTEST_WRITE : QTEST_READ,
-                                                    .address = runs[i].address + at,
-                                                    .length = piece,
-                                                    .bytes = runs[i].bytes + at};
-            at += piece;
-        }
-        i += some;
-    }
-    enum target_error error = qtest_run(ways->qtest, requests, made);
-    uint64_t moved = 0;
-    /* Requests and runs come in the same order: give each run what was answered of it. */
-    size_t r = 0, used = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (runs[i].error == TARGET_OK)
-            continue;
-        bool whole = true;
-        for (size_t at = 0; at < runs[i].length;) {
-            size_t part = requests[r].length - used;
-            if (part > runs[i].length - at)
-                part = runs[i].length - at;
-            whole = whole && requests[r].done;
-            runs[i].done += whole ? part : 0;
-            at += part;
-            used += part;
-            if (used == requests[r].length) {
-                r++;
-                used = 0;
-            }
-        }
-        moved += runs[i].done;
-        if (whole)
-            runs[i].error = TARGET_OK;
-    }
-    free(requests);
-    ways_count(ways, WAY_QTEST, write, moved);
-    return error;
-}
-
-/* Everything that is not done yet, through the stub. */
-static enum target_error by_stub(struct ways *ways, target_client client, struct target_run *runs,
-                                 size_t count, bool is_natural, bool write)
-{
-    struct transfer_settings settings = {.stub = ways->monitor->stub,
-                                         .client = client,
-                                         .space = RSP_SPACE_PHYSICAL,
-                                         .write = write,
-                                         .natural = is_natural,
-                                         .address_mask = UINT64_MAX};
-    struct target_run *left = calloc(count ? count : 1, sizeof *left);
-    size_t some = 0;
-    if (!left)
-        return TARGET_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        if (runs[i].error != TARGET_OK)
-            left[some++] = (struct target_run){
-                .address = runs[i].address, .bytes = runs[i].bytes, .length = runs[i].length};
-    enum target_error error = some > 0 ? transfer_runs(&settings, left, some) : TARGET_OK;
-    if (some > 0)
-        ways_count_runs(ways, WAY_RSP, write, left, some);
-    some = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (runs[i].error == TARGET_OK)
-            continue;
-        runs[i].done = left[some].done;
-        runs[i].error = left[some++].error;
-    }
-    free(left);
-    return error;
-}
-
-/* By the ways that take one span after the other. What they leave is not done yet. */
-static void by_spans(struct ways *ways, target_client client, struct target_run *runs, size_t count,
-                     bool write)
-{
-    size_t length;
-    for (size_t i = 0; i < count;) {
-        struct target_region region;
-        size_t some = span(&runs[i], count - i, &length);
-        if (length == 0) {
-            settle(&runs[i], some);
-        } else if (translate_classify(ways->translate, client, runs[i].address, &region) ==
-                       TARGET_OK &&
-                   region.first <= runs[i].address && length - 1 <= region.last - runs[i].address &&
-                   !running(ways)) {
-            enum target_error error =
-                by_direct_ram(ways, client, &region, runs[i].address, runs[i].bytes, length, write);
-            if (error == TARGET_UNSUPPORTED && !write)
-                error =
-                    by_memory_file(ways, client, &region, runs[i].address, runs[i].bytes, length);
-            if (error == TARGET_OK)
-                settle(&runs[i], some);
-        }
-        i += some;
-    }
-}
-
-static enum target_error bulk(struct ways *ways, target_client client, struct target_run *runs,
-                              size_t count, bool write)
-{
-    bool fast = direct_ram_opened(ways->direct) || (!write && file_usable(ways));
-    enum target_error error = TARGET_OK;
-    for (size_t i = 0; i < count; i++) {
-        runs[i].done = 0;
-        runs[i].error = TARGET_CANCELLED;
-    }
-    if (fast && !running(ways))
-        by_spans(ways, client, runs, count, write);
-    if (qtest_connected(ways->qtest)) {
-        error = by_qtest(ways, runs, count, write);
-        if (error != TARGET_GONE)
-            goto done;
-    }
-    /* RAM may be written once more: what qtest had not acknowledged goes by the stub. */
-    error = by_stub(ways, client, runs, count, false, write);
-done:
-    for (size_t i = 0; i < count; i++) {
-        if (runs[i].error == TARGET_CANCELLED)
-            runs[i].error = error != TARGET_OK ? error : TARGET_FAILED;
-        if (error == TARGET_OK)
-            error = runs[i].error;
-    }
-    return error;
-}
-
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_run *runs, size_t count, bool write)
 {
     if (access == TARGET_ACCESS_BULK)
-        return bulk(ways, client, runs, count, write);
+        return ways_bulk(ways, client, runs, count, write);
     for (size_t i = 0; i < count; i++) {
         runs[i].done = 0;
         runs[i].error = TARGET_CANCELLED;
     }
     if (!qtest_connected(ways->qtest))
-        return by_stub(ways, client, runs, count, true, write);
-    enum target_error error = natural(ways, runs, count, write);
+        return ways_by_stub(ways, client, runs, count, true, write);
+    enum target_error error = ways_natural(ways, runs, count, write);
     ways_count_runs(ways, WAY_QTEST, write, runs, count);
     return error;
 }
@@ -525,7 +274,8 @@ static bool virtual_wanted(const struct ways *ways, const struct target_run *run
         return true;
     if (write)
         return qtest_connected(ways->qtest) && total >= QTEST_LEAST;
-    return direct_ram_opened(ways->direct) || (file_usable(ways) && total >= MEMORY_FILE_LEAST);
+    return direct_ram_opened(ways->direct) ||
+           (ways_file_usable(ways) && total >= MEMORY_FILE_LEAST);
 }
 
 /* Where the runs lie. False: not all of them in RAM (or, to be read, in ROM), or it cannot be told.
@@ -567,12 +317,12 @@ bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct 
         return false;
     ways->busy++;
     bool taken = translate_plain(ways->translate, client, cpu, &plain) == TARGET_OK && plain &&
-                 find_physical(ways, client, cpu, runs, count, write, physical) && !running(ways) &&
-                 ways->holds == 0;
+                 find_physical(ways, client, cpu, runs, count, write, physical) &&
+                 !ways_running(ways) && ways->holds == 0;
     if (taken) {
         if (write)
             translate_written(ways->translate, physical, count);
-        bulk(ways, client, physical, count, write);
+        ways_bulk(ways, client, physical, count, write);
         if (write)
             translate_written(ways->translate, physical, count);
         for (size_t i = 0; i < count; i++) {
