@@ -46,21 +46,55 @@ static const char mtree[] =
     " Root memory region: system\r\n"
     "  0000000000000000-000000000000cfff (prio 0, ram): ram\r\n"
     "  000000000000d000-000000000000dfff (prio 0, rom): bios\r\n"
-    "  000000000000e000-000000000000efff (prio 0, i/o): device\r\n\r\n";
+    "  000000000000e000-000000000000efff (prio 0, i/o): device\r\n";
+
+/* A byte of its memory; NULL where there is none. */
+static uint8_t *physical_byte(struct fake_machine *machine, uint64_t address)
+{
+    if (machine->root && address - MACHINE_HIGH < MACHINE_HIGH_SIZE)
+        address = MACHINE_SHOWN + address % PAGE;
+    return address < MACHINE_SIZE ? &machine->memory[address] : NULL;
+}
+
+/* Where a virtual page lies; false where there is none. */
+static bool page_at(struct fake_machine *machine, unsigned cpu, uint64_t address, uint64_t *page)
+{
+    uint64_t entry = machine->root;
+
+    if (!machine->root) {
+        unsigned number =
+            address / PAGE < MACHINE_PAGES ? machine->pages[cpu][address / PAGE] : MACHINE_UNMAPPED;
+        *page = (uint64_t)number * PAGE;
+        return number != MACHINE_UNMAPPED;
+    }
+    for (unsigned shift = 39; shift >= 12; shift -= 9) {
+        uint64_t at = (entry & ~(uint64_t)0xfff) + (address >> shift & 511) * 8;
+        const uint8_t *bytes = physical_byte(machine, at);
+        if (!bytes)
+            return false;
+        memcpy(&entry, bytes, sizeof entry);
+        if (!(entry & 1))
+            return false;
+        if (shift == 21 && (entry & 0x80)) {
+            *page = (entry & ~(uint64_t)0x1fffff) + (address & 0x1ff000);
+            return true;
+        }
+    }
+    *page = entry & ~(uint64_t)0xfff;
+    return true;
+}
 
 /* One line for the human monitor; what it prints. */
 static void hmp(struct fake_machine *machine, unsigned *cpu, const char *line, struct buffer *out)
 {
-    uint64_t address;
+    uint64_t address, page;
     unsigned number, value;
     char size;
     if (sscanf(line, "gva2gpa 0x%" SCNx64, &address) == 1) {
-        unsigned page = address / PAGE < MACHINE_PAGES ? machine->pages[*cpu][address / PAGE]
-                                                       : MACHINE_UNMAPPED;
-        if (page == MACHINE_UNMAPPED)
+        if (!page_at(machine, *cpu, address, &page))
             buffer_printf(out, "Unmapped\r\n");
         else
-            buffer_printf(out, "gpa: 0x%x\r\n", page * PAGE + (unsigned)(address % PAGE));
+            buffer_printf(out, "gpa: 0x%" PRIx64 "\r\n", page + address % PAGE);
     } else if (sscanf(line, "cpu %u", &number) == 1) {
         if (number < MACHINE_CPUS)
             *cpu = number;
@@ -75,11 +109,18 @@ static void hmp(struct fake_machine *machine, unsigned *cpu, const char *line, s
             machine->port[number & 0xff] = (uint8_t)value;
     } else if (strcmp(line, "info mtree -f") == 0) {
         buffer_append(out, mtree, strlen(mtree));
+        if (machine->root)
+            buffer_printf(out, "  %016x-%016x (prio 0, ram): high\r\n", MACHINE_HIGH,
+                          MACHINE_HIGH + MACHINE_HIGH_SIZE - 1);
+        buffer_printf(out, "\r\n");
     } else if (strcmp(line, "info version") == 0) {
         buffer_printf(out, "7.2.22Debian\r\n");
     } else if (strcmp(line, "info status") == 0) {
         buffer_printf(out, "VM status: %s\r\n", machine->running ? "running" : "paused");
     } else if (strcmp(line, "info registers") == 0) {
+        if (machine->root)
+            buffer_printf(out, "SMM=0 A20=1 CR0=80000011 CR3=%016" PRIx64 " CR4=00000020\r\n",
+                          machine->root);
         buffer_printf(out, "CR0=1 EFER=%016x\r\n", machine->long_mode ? 0x500 : 0);
     } else if (strcmp(line, "info pci") != 0) {
         buffer_printf(out, "unknown command: '%s'\r\n", line);
@@ -170,17 +211,13 @@ static void say(struct fake_machine *machine, const char *payload)
 
 /* A virtual address of the processor that Hg names, or a physical one; false where there is
  * nothing. */
-static bool locate(const struct fake_machine *machine, uint64_t address, uint8_t **byte)
+static bool locate(struct fake_machine *machine, uint64_t address, uint8_t **byte)
 {
-    if (address >= MACHINE_SIZE)
+    uint64_t page = address - address % PAGE;
+    if (!machine->physical && !page_at(machine, machine->cpu, address, &page))
         return false;
-    unsigned page = (unsigned)(address / PAGE);
-    if (!machine->physical)
-        page = machine->pages[machine->cpu][page];
-    if (page >= MACHINE_PAGES)
-        return false;
-    *byte = (uint8_t *)&machine->memory[page * PAGE + address % PAGE];
-    return true;
+    *byte = physical_byte(machine, page + address % PAGE);
+    return *byte != NULL;
 }
 
 static void do_read(struct fake_machine *machine, const char *packet)

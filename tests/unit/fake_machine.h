@@ -1,6 +1,8 @@
 /* A machine of 64 KiB behind a GDB stub and a QMP monitor that speak as QEMU's do, as far as the
  * upstream target asks: two processors with a page table each, RAM, ROM, a device, a hole. With
- * qemu off it is a plain process. For tests; runs as tasks on the same loop. */
+ * qemu off it is a plain process. With a root it has page tables of x86-64 in its memory instead,
+ * the same for both processors, and more RAM to put them in. For tests; runs as tasks on the same
+ * loop. */
 #ifndef SB_TESTS_FAKE_MACHINE_H
 #define SB_TESTS_FAKE_MACHINE_H
 
@@ -19,6 +21,9 @@
 #define MACHINE_PAGES     16u
 #define MACHINE_UNMAPPED  0xff
 #define MACHINE_CPUS      2u
+#define MACHINE_HIGH      0x10000000u /* more RAM: every page of it shows what is at MACHINE_SHOWN */
+#define MACHINE_HIGH_SIZE 0x1000000u
+#define MACHINE_SHOWN     0xc000u
 #define MACHINE_LOG_MOST  4096u
 #define MACHINE_NOTE_SIZE 64u
 
@@ -36,6 +41,8 @@ struct fake_machine {
     bool silent_stops; /* QEMU from 8.1: a stop is told only to whoever asked for it */
     size_t read_most;  /* the longest reply to m, in bytes; 0: as asked */
     const char *architecture;
+
+    uint64_t root; /* of its page tables, in its memory; 0: pages says */
 
     /* how it stands */
     uint8_t memory[MACHINE_SIZE];
