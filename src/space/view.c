@@ -1,5 +1,7 @@
 /* Out of memory in the hash table must not end the process. */
 #define HASH_NONFATAL_OOM 1
+/* Pages are the keys: multiplying spreads them, in a fraction of what a hash of any bytes takes. */
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = page_hash(keyptr))
 
 #include "space/view.h"
 
@@ -9,6 +11,9 @@
 
 /* --- bitmaps, one bit for each byte of a line --- */
 
+_Static_assert(VIEW_LINE_WORDS == 64, "one word says of each word whether there is something");
+
+/* Of the bits [first, end), those in that word. */
 static uint64_t bits_mask(size_t word, size_t first, size_t end)
 {
     size_t low = word * 64, high = low + 64;
@@ -20,68 +25,91 @@ static uint64_t bits_mask(size_t word, size_t first, size_t end)
     return mask;
 }
 
+/* Set or clear bits of a word; returns how many changed. */
+static size_t word_assign(struct view_bits *bits, size_t word, uint64_t mask, bool value)
+{
+    uint64_t before = bits->words[word], after = value ? before | mask : before & ~mask;
+    if (after == before) /* most of them, and counting is no single instruction everywhere */
+        return 0;
+    bits->words[word] = after;
+    if (after)
+        bits->some |= UINT64_C(1) << word;
+    else
+        bits->some &= ~(UINT64_C(1) << word);
+    return (size_t)__builtin_popcountll(after ^ before);
+}
+
 /* Set or clear a range; returns how many bits changed. */
-static size_t bits_assign(uint64_t *map, size_t first, size_t length, bool value)
+static size_t bits_assign(struct view_bits *bits, size_t first, size_t length, bool value)
 {
     size_t end = first + length, changed = 0;
     if (!length)
         return 0;
-    for (size_t word = first / 64; word <= (end - 1) / 64; word++) {
-        uint64_t mask = bits_mask(word, first, end);
-        uint64_t next = value ? map[word] | mask : map[word] & ~mask;
-        if (next == map[word]) /* most of them, and counting is no single instruction everywhere */
-            continue;
-        changed += (size_t)__builtin_popcountll(next ^ map[word]);
-        map[word] = next;
+    size_t from = first / 64, last = (end - 1) / 64;
+    if (from == last)
+        return word_assign(bits, from, bits_mask(from, first, end), value);
+    /* There is nothing to clear but where there is something. */
+    uint64_t words = bits_mask(0, from, last + 1) & (value ? ~UINT64_C(0) : bits->some);
+    for (; words; words &= words - 1) {
+        size_t word = (size_t)__builtin_ctzll(words);
+        changed += word_assign(bits, word, bits_mask(word, first, end), value);
     }
     return changed;
 }
 
 /* The first bit in [from, end) that is `set`, end when there is none. */
-static size_t bits_find(const uint64_t *map, bool set, size_t from, size_t end)
+static size_t bits_find(const struct view_bits *bits, bool set, size_t from, size_t end)
 {
-    for (size_t word = from / 64; from < end && word * 64 < end; word++) {
-        uint64_t bits = (set ? map[word] : ~map[word]) & bits_mask(word, from, end);
-        if (bits)
-            return word * 64 + (size_t)__builtin_ctzll(bits);
+    if (from >= end)
+        return end;
+    uint64_t words = bits_mask(0, from / 64, (end - 1) / 64 + 1);
+    if (set)
+        words &= bits->some;
+    for (; words; words &= words - 1) {
+        size_t word = (size_t)__builtin_ctzll(words);
+        uint64_t found =
+            (set ? bits->words[word] : ~bits->words[word]) & bits_mask(word, from, end);
+        if (found)
+            return word * 64 + (size_t)__builtin_ctzll(found);
     }
     return end;
 }
 
-bool view_bits_next(const uint64_t *map, bool set, size_t from, size_t end, size_t *offset,
+bool view_bits_next(const struct view_bits *bits, bool set, size_t from, size_t end, size_t *offset,
                     size_t *length)
 {
-    size_t first = bits_find(map, set, from, end);
+    size_t first = bits_find(bits, set, from, end);
     if (first >= end)
         return false;
     *offset = first;
-    *length = bits_find(map, !set, first, end) - first;
+    *length = bits_find(bits, !set, first, end) - first;
     return true;
 }
 
 bool view_next_missing(const struct view_line *line, size_t from, size_t end, size_t *offset,
                        size_t *length)
 {
-    return view_bits_next(line->valid, false, from, end, offset, length);
+    return view_bits_next(&line->valid, false, from, end, offset, length);
 }
 
 bool view_next_valid(const struct view_line *line, size_t from, size_t end, size_t *offset,
                      size_t *length)
 {
-    return view_bits_next(line->valid, true, from, end, offset, length);
+    return view_bits_next(&line->valid, true, from, end, offset, length);
 }
 
 bool view_next_dirty(const struct view_line *line, size_t from, size_t end, size_t *offset,
                      size_t *length)
 {
-    return view_bits_next(line->dirty, true, from, end, offset, length);
+    return view_bits_next(&line->dirty, true, from, end, offset, length);
 }
 
-/* The only two places that change bits, so that the sums are always right. */
+/* The only two places that change bits, so that the sums are always right; line_free takes out what
+ * is left of a line. */
 static void line_set_valid(struct view *view, struct view_line *line, size_t offset, size_t length,
                            bool value)
 {
-    size_t changed = bits_assign(line->valid, offset, length, value);
+    size_t changed = bits_assign(&line->valid, offset, length, value);
     if (value) {
         line->valid_count += changed;
         view->valid_bytes += changed;
@@ -95,7 +123,7 @@ static void line_set_dirty(struct view *view, struct view_line *line, size_t off
                            bool value)
 {
     bool was_dirty = line->dirty_count > 0;
-    size_t changed = bits_assign(line->dirty, offset, length, value);
+    size_t changed = bits_assign(&line->dirty, offset, length, value);
     if (value) {
         line->dirty_count += changed;
         view->dirty_bytes += changed;
@@ -111,6 +139,13 @@ static void line_set_dirty(struct view *view, struct view_line *line, size_t off
 }
 
 /* --- lines --- */
+
+static unsigned page_hash(const void *page)
+{
+    uint64_t number;
+    memcpy(&number, page, sizeof(number));
+    return (unsigned)((number * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
 
 static struct view_line **bucket_of(struct view *view, uint64_t physical)
 {
@@ -150,13 +185,18 @@ static void bucket_insert(struct view *view, struct view_line *line)
 
 static void line_free(struct view *view, struct view_line *line)
 {
-    line_set_dirty(view, line, 0, VIEW_LINE_SIZE, false);
-    line_set_valid(view, line, 0, VIEW_LINE_SIZE, false);
+    view->valid_bytes -= line->valid_count;
+    view->dirty_bytes -= line->dirty_count;
+    view->dirty_lines -= line->dirty_count > 0;
     bucket_remove(view, line);
     HASH_DEL(view->lines, line);
     DL_DELETE(view->oldest, line);
     view->line_count--;
-    free(line);
+    /* A view that is full frees one for each that it makes. */
+    if (view->spare)
+        free(line);
+    else
+        view->spare = line;
 }
 
 /* Returns whether the line is still there. */
@@ -178,6 +218,8 @@ void view_clear(struct view *view)
 {
     while (view->oldest)
         line_free(view, view->oldest);
+    free(view->spare);
+    view->spare = NULL;
 }
 
 struct view_line *view_find(const struct view *view, uint64_t page)
@@ -195,9 +237,10 @@ void view_touch(struct view *view, struct view_line *line)
 
 struct view_line *view_add(struct view *view, uint64_t page, uint64_t physical)
 {
-    struct view_line *line = malloc(sizeof(*line));
+    struct view_line *line = view->spare ? view->spare : malloc(sizeof(*line));
     if (!line)
         return NULL;
+    view->spare = NULL;
     /* All but the bytes, which no bit vouches for yet. */
     memset(line, 0, offsetof(struct view_line, bytes));
     line->page = page;
@@ -256,7 +299,7 @@ void view_put_clean(struct view *view, struct view_line *line, size_t offset, co
 {
     const uint8_t *from = bytes;
     size_t end = offset + length, first, count;
-    for (size_t at = offset; view_bits_next(line->dirty, false, at, end, &first, &count);
+    for (size_t at = offset; view_bits_next(&line->dirty, false, at, end, &first, &count);
          at = first + count) {
         memcpy(line->bytes + first, from + (first - offset), count);
         line_set_valid(view, line, first, count, true);
@@ -281,7 +324,7 @@ void view_mark_clean(struct view *view, struct view_line *line, size_t offset, s
 static void line_drop_clean(struct view *view, struct view_line *line, size_t offset, size_t length)
 {
     size_t end = offset + length, first, count;
-    for (size_t at = offset; view_bits_next(line->dirty, false, at, end, &first, &count);
+    for (size_t at = offset; view_bits_next(&line->dirty, false, at, end, &first, &count);
          at = first + count)
         line_set_valid(view, line, first, count, false);
 }
@@ -361,12 +404,15 @@ size_t view_dirty_pages(const struct view *view, uint64_t *pages)
 {
     const struct view_line *line;
     size_t count = 0;
+    bool rising = true;
     DL_FOREACH(view->oldest, line)
     {
-        if (line->dirty_count)
-            pages[count++] = line->page;
+        if (!line->dirty_count)
+            continue;
+        rising = rising && (!count || pages[count - 1] < line->page);
+        pages[count++] = line->page;
     }
-    if (count)
+    if (!rising)
         qsort(pages, count, sizeof(*pages), compare_pages);
     return count;
 }

@@ -25,13 +25,18 @@ struct view_census {
     uint32_t lines[VIEW_CENSUS_SIZE];
 };
 
+/* One bit for each byte of a line. */
+struct view_bits {
+    uint64_t some; /* bit n: word n is not 0 */
+    uint64_t words[VIEW_LINE_WORDS];
+};
+
 struct view_line {
     uint64_t page;     /* virtual address, a multiple of the page size */
     uint64_t physical; /* the physical page behind it ... */
     uint64_t epoch;    /* ... as of this translation epoch ... */
     bool checked;      /* ... if it was looked up at all since it may have changed */
-    uint64_t valid[VIEW_LINE_WORDS];
-    uint64_t dirty[VIEW_LINE_WORDS];
+    struct view_bits valid, dirty;
     size_t valid_count, dirty_count;
     UT_hash_handle hh;
     struct view_line *prev, *next;   /* by last use, the oldest first */
@@ -44,6 +49,7 @@ struct view {
     struct view_line *lines; /* by page */
     struct view_line *oldest;
     struct view_line *by_physical[VIEW_BUCKETS];
+    struct view_line *spare;    /* one that was freed, for the next; NULL: none */
     struct view_census *census; /* that its lines are counted in; NULL: none */
     size_t line_count, dirty_lines;
     uint64_t valid_bytes, dirty_bytes;
@@ -106,7 +112,7 @@ bool view_next_dirty(const struct view_line *line, size_t from, size_t end, size
 size_t view_dirty_pages(const struct view *view, uint64_t *pages);
 
 /* The same on a bitmap of a line's bytes: the next run of bits that are set (or not). */
-bool view_bits_next(const uint64_t *map, bool set, size_t from, size_t end, size_t *offset,
+bool view_bits_next(const struct view_bits *bits, bool set, size_t from, size_t end, size_t *offset,
                     size_t *length);
 
 #endif

@@ -83,9 +83,9 @@ static void view_keep(struct session *session, const struct page *page, uint64_t
 
 /* One page's part in a step of a cached read: what of it is asked of the target. */
 struct slot {
-    struct target_run run;           /* length 0: the view has it all */
-    uint64_t valid[VIEW_LINE_WORDS]; /* bytes that the view had */
-    uint8_t bytes[VIEW_LINE_SIZE];   /* of the page, as read */
+    struct target_run run;         /* length 0: the view has it all */
+    struct view_bits valid;        /* bytes that the view had */
+    uint8_t bytes[VIEW_LINE_SIZE]; /* of the page, as read */
 };
 
 /* The span of bytes in [from, end) that the view did not have; false: none. */
@@ -93,10 +93,10 @@ static bool slot_missing(const struct slot *slot, size_t from, size_t end, size_
                          size_t *length)
 {
     size_t offset, count, last;
-    if (!view_bits_next(slot->valid, false, from, end, first, &count))
+    if (!view_bits_next(&slot->valid, false, from, end, first, &count))
         return false;
     last = *first + count;
-    while (view_bits_next(slot->valid, false, last, end, &offset, &count))
+    while (view_bits_next(&slot->valid, false, last, end, &offset, &count))
         last = offset + count;
     *length = last - *first;
     return true;
@@ -111,9 +111,9 @@ static void slot_prepare(struct session *session, const struct page *page, struc
 
     memset(&slot->run, 0, sizeof(slot->run));
     if (line)
-        memcpy(slot->valid, line->valid, sizeof(slot->valid));
+        slot->valid = line->valid;
     else
-        memset(slot->valid, 0, sizeof(slot->valid));
+        memset(&slot->valid, 0, sizeof(slot->valid));
     for (size_t at = page->first; line && view_next_valid(line, at, end, &first, &length);
          at = first + length)
         memcpy(buffer + (first - page->first), line->bytes + first, length);
@@ -138,10 +138,10 @@ static size_t slot_arrived(struct session *session, const struct page *page, uin
     size_t low = (size_t)(run->address - page->address), high = low + run->done;
 
     /* Only what was missing: a clean byte stays as old as it is until it is dropped. */
-    for (size_t at = low; keep && view_bits_next(slot->valid, false, at, high, &first, &length);
+    for (size_t at = low; keep && view_bits_next(&slot->valid, false, at, high, &first, &length);
          at = first + length)
         view_keep(session, page, epoch, false, first, slot->bytes + first, length);
-    for (size_t at = page->first; view_bits_next(slot->valid, false, at, end, &first, &length);
+    for (size_t at = page->first; view_bits_next(&slot->valid, false, at, end, &first, &length);
          at = first + length) {
         if (first < low || first >= high)
             return first - page->first;

@@ -1,3 +1,7 @@
+/* Pages are the keys, alone or with a processor's number behind them: multiplying spreads them, in
+ * a fraction of what a hash of any bytes takes. */
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = page_hash(keyptr, keylen))
+
 #include "target/translate.h"
 
 #include "base/buffer.h"
@@ -30,6 +34,8 @@
 #define ASKED_MOST 3
 /* Pages asked for at once. */
 #define SLOTS 32
+/* Up to this many pages are looked up without asking for memory. */
+#define PAGES_FEW 8
 /* "memory" is what a processor's physical accesses without special attributes see. */
 #define ADDRESS_SPACE "memory"
 #define EFER_REGISTER "p20"
@@ -39,6 +45,13 @@ struct key {
     uint64_t page;
     uint64_t cpu;
 };
+
+static unsigned page_hash(const void *key, size_t length)
+{
+    uint64_t words[2] = {0};
+    memcpy(words, key, length);
+    return (unsigned)(((words[0] ^ words[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
 
 /* Where a page lies, or that it lies nowhere. */
 struct entry {
@@ -648,6 +661,11 @@ static enum target_error pages_by_stub(struct translate *translate, target_clien
                                        unsigned cpu, const uint64_t *pages, size_t count,
                                        struct target_translation *out)
 {
+    size_t known = 0;
+    while (known < count && out[known].error != TARGET_FAILED)
+        known++;
+    if (known == count)
+        return TARGET_OK;
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch)
         return TARGET_NO_MEMORY;
@@ -832,6 +850,23 @@ static enum target_error pages_by_monitor(struct translate *translate, target_cl
     return error;
 }
 
+/* Those that were found before; returns how many are left to be found. */
+static size_t pages_by_cache(struct translate *translate, unsigned cpu, const uint64_t *pages,
+                             size_t count, struct target_translation *out)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (out[i].error != TARGET_FAILED)
+            continue;
+        const struct entry *entry = find(translate, cpu, pages[i]);
+        if (entry)
+            answer(&out[i], entry->mapped, entry->physical);
+        else
+            left++;
+    }
+    return left;
+}
+
 static void ram_region(struct target_region *region)
 {
     *region = (struct target_region){.first = 0, .last = UINT64_MAX, .kind = REGION_RAM};
@@ -858,6 +893,26 @@ static enum target_error find_regions(struct translate *translate, target_client
     return error;
 }
 
+static enum target_error find_pages(struct translate *translate, target_client client, unsigned cpu,
+                                    const uint64_t *pages, size_t count,
+                                    struct target_translation *out)
+{
+    const struct stub *stub = translate->monitor->stub;
+    enum target_error error = TARGET_RUNNING;
+    if (!running(translate)) {
+        if (pages_by_cache(translate, cpu, pages, count, out) == 0)
+            return TARGET_OK;
+        error = pages_by_walk(translate, client, cpu, pages, count, out);
+    }
+    if (error == TARGET_OK)
+        error = running(translate) ? TARGET_RUNNING
+                                   : pages_by_stub(translate, client, cpu, pages, count, out);
+    const struct qmp *qmp = translate->monitor->qmp;
+    if (error == TARGET_RUNNING && stub->qemu && qmp && qmp_connected(qmp))
+        error = pages_by_monitor(translate, client, cpu, pages, count, out);
+    return error;
+}
+
 enum target_error translate_pages(struct translate *translate, target_client client, unsigned cpu,
                                   const uint64_t *pages, size_t count,
                                   struct target_translation *out)
@@ -867,7 +922,8 @@ enum target_error translate_pages(struct translate *translate, target_client cli
         return TARGET_GONE;
     if (cpu >= stub->processors)
         return TARGET_INVALID;
-    uint64_t *narrow = calloc(count ? count : 1, sizeof *narrow);
+    uint64_t few[PAGES_FEW];
+    uint64_t *narrow = count <= PAGES_FEW ? few : malloc(count * sizeof *narrow);
     if (!narrow)
         return TARGET_NO_MEMORY;
     enum target_error error = TARGET_OK;
@@ -880,22 +936,14 @@ enum target_error translate_pages(struct translate *translate, target_client cli
         else if (out[i].error != TARGET_FAULT)
             error = out[i].error;
     }
-    if (error == TARGET_OK) {
-        error = TARGET_RUNNING;
-        if (!running(translate))
-            error = pages_by_walk(translate, client, cpu, narrow, count, out);
-        if (error == TARGET_OK)
-            error = running(translate) ? TARGET_RUNNING
-                                       : pages_by_stub(translate, client, cpu, narrow, count, out);
-        const struct qmp *qmp = translate->monitor->qmp;
-        if (error == TARGET_RUNNING && stub->qemu && qmp && qmp_connected(qmp))
-            error = pages_by_monitor(translate, client, cpu, narrow, count, out);
-    }
+    if (error == TARGET_OK)
+        error = find_pages(translate, client, cpu, narrow, count, out);
     for (size_t i = 0; i < count && error == TARGET_OK; i++)
         if (out[i].error == TARGET_OK)
             out[i].physical += pages[i] & ~TARGET_PAGE_MASK;
     if (error == TARGET_OK)
         error = find_regions(translate, client, out, count);
-    free(narrow);
+    if (narrow != few)
+        free(narrow);
     return error;
 }
