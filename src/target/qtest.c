@@ -6,7 +6,6 @@
 #include "target/dial.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,73 +66,107 @@ static bool range_valid(uint64_t address, size_t length, size_t most)
     return length > 0 && length <= most && length - 1 <= UINT64_MAX - address;
 }
 
-static char width_letter(unsigned width)
+/* By hand: a store of four bytes takes snprintf longer than QEMU's socket. */
+static char *put_text(char *at, const char *text)
 {
-    return width == 1 ? 'b' : width == 2 ? 'w' : width == 4 ? 'l' : 'q';
+    size_t length = strlen(text);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+    unsigned digits = 1;
+    while (digits < 16 && number >> 4 * digits != 0)
+        digits++;
+    *at++ = '0';
+    *at++ = 'x';
+    for (unsigned i = digits; i-- > 0;)
+        *at++ = "0123456789abcdef"[number >> 4 * i & 15];
+    return at;
+}
+
+/* "verb 0x1 0x2": the names are ours, so it fits in LINE_MOST. */
+#define LINE_MOST 64
+static char *put_words(char *at, const char *verb, uint64_t first, const uint64_t *second)
+{
+    at = put_text(at, verb);
+    *at++ = ' ';
+    at = put_number(at, first);
+    if (second) {
+        *at++ = ' ';
+        at = put_number(at, *second);
+    }
+    return at;
 }
 
 static bool line_write(struct buffer *out, const struct qtest_request *request)
 {
-    char head[64];
+    uint64_t length = request->length;
     size_t text = base64_length(request->length);
-    int size = snprintf(head, sizeof head, "b64write 0x%" PRIx64 " 0x%zx ", request->address,
-                        request->length);
-    uint8_t *at = buffer_reserve(out, (size_t)size + text + 1);
-    if (!at)
+    char *line = (char *)buffer_reserve(out, LINE_MOST + text), *at;
+    if (!line)
         return false;
-    memcpy(at, head, (size_t)size);
-    base64_encode((char *)at + size, request->bytes, request->length);
-    at[(size_t)size + text] = '\n';
-    buffer_commit(out, (size_t)size + text + 1);
+    at = put_words(line, "b64write", request->address, &length);
+    *at++ = ' ';
+    base64_encode(at, request->bytes, request->length);
+    at += text;
+    *at++ = '\n';
+    buffer_commit(out, (size_t)(at - line));
     return true;
 }
 
+static const char *const stores[] = {
+    [1] = "writeb", [2] = "writew", [4] = "writel", [8] = "writeq"};
+static const char *const loads[] = {[1] = "readb", [2] = "readw", [4] = "readl", [8] = "readq"};
+static const char *const outs[] = {[1] = "outb", [2] = "outw", [4] = "outl"};
+static const char *const ins[] = {[1] = "inb", [2] = "inw", [4] = "inl"};
+
 bool qtest_line(struct buffer *out, const struct qtest_request *request)
 {
-    uint64_t address = request->address, value = request->value;
-    char line[80];
-    int size = 0;
+    uint64_t address = request->address, value = request->value, length = request->length;
+    unsigned width = request->width;
+    char line[LINE_MOST + 32], *at = line;
 
     switch (request->verb) {
     case QTEST_WRITE:
         return range_valid(address, request->length, QTEST_PIECE_MOST) && line_write(out, request);
     case QTEST_READ:
         if (range_valid(address, request->length, QTEST_PIECE_MOST))
-            size = snprintf(line, sizeof line, "b64read 0x%" PRIx64 " 0x%zx\n", address,
-                            request->length);
+            at = put_words(at, "b64read", address, &length);
         break;
     case QTEST_FILL:
-        if (range_valid(address, request->length, QTEST_FILL_MOST) && value_fits(value, 1))
-            size = snprintf(line, sizeof line, "memset 0x%" PRIx64 " 0x%zx 0x%" PRIx64 "\n",
-                            address, request->length, value);
+        if (range_valid(address, request->length, QTEST_FILL_MOST) && value_fits(value, 1)) {
+            at = put_words(at, "memset", address, &length);
+            *at++ = ' ';
+            at = put_number(at, value);
+        }
         break;
     case QTEST_STORE:
-        if (width_valid(request->width, 8) && value_fits(value, request->width) &&
-            range_valid(address, request->width, 8))
-            size = snprintf(line, sizeof line, "write%c 0x%" PRIx64 " 0x%" PRIx64 "\n",
-                            width_letter(request->width), address, value);
+        if (width_valid(width, 8) && value_fits(value, width) && range_valid(address, width, 8))
+            at = put_words(at, stores[width], address, &value);
         break;
     case QTEST_LOAD:
-        if (width_valid(request->width, 8) && range_valid(address, request->width, 8))
-            size = snprintf(line, sizeof line, "read%c 0x%" PRIx64 "\n",
-                            width_letter(request->width), address);
+        if (width_valid(width, 8) && range_valid(address, width, 8))
+            at = put_words(at, loads[width], address, NULL);
         break;
     case QTEST_OUT:
     case QTEST_IN:
-        if (!width_valid(request->width, 4) || address > 0x10000u - request->width)
+        if (!width_valid(width, 4) || address > 0x10000u - width)
             break;
         if (request->verb == QTEST_IN)
-            size = snprintf(line, sizeof line, "in%c 0x%" PRIx64 "\n", width_letter(request->width),
-                            address);
-        else if (value_fits(value, request->width))
-            size = snprintf(line, sizeof line, "out%c 0x%" PRIx64 " 0x%" PRIx64 "\n",
-                            width_letter(request->width), address, value);
+            at = put_words(at, ins[width], address, NULL);
+        else if (value_fits(value, width))
+            at = put_words(at, outs[width], address, &value);
         break;
     case QTEST_ORDER:
-        size = snprintf(line, sizeof line, "endianness\n");
+        at = put_text(at, "endianness");
         break;
     }
-    return size > 0 && buffer_append(out, line, (size_t)size);
+    if (at == line)
+        return false;
+    *at++ = '\n';
+    return buffer_append(out, line, (size_t)(at - line));
 }
 
 /* Answers */

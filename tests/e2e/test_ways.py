@@ -124,6 +124,59 @@ def test_runs_of_every_length(way, method):
     assert way.guest.physical(way.map.bulk_physical, len(data)) == data
 
 
+def scatter(start, size):
+    """Dirty runs of 1 to 17 bytes with gaps between, as (offset, bytes), rising, over size bytes."""
+    runs, at, length = [], start, 1
+    while at + length < size:
+        runs.append((at, bytes((at * 5 + i * 31 + 1) & 0xFF for i in range(length))))
+        at += length + 1 + at % 509
+        length = length % 17 + 1
+    return runs
+
+
+def test_small_runs(way):
+    """A flush of many: exactly these bytes, and by qtest where there is one."""
+    rpc = way.connect()
+    rpc.halt()
+    size = 48 * PAGE
+    rpc.WriteVirtualUncached(way.map.bulk, b"\xee" * size)
+    expected = bytearray(b"\xee" * size)
+    runs = scatter(3, size)
+    before = rpc.GetTransportStatus()
+    for offset, data in runs:
+        assert rpc.WriteVirtual(way.map.bulk + offset, data) == len(data)
+        expected[offset : offset + len(data)] = data
+    assert rpc.FlushCache() == sum(len(data) for _, data in runs)
+    after = rpc.GetTransportStatus()
+    assert way.guest.physical(way.map.bulk_physical, size) == expected
+    if "qtest" in way.way:
+        written = {name: after[name]["bytes_written"] - before[name]["bytes_written"] for name in after}
+        assert written["qtest"] == sum(len(data) for _, data in runs)
+        assert written["rsp"] == 0
+
+
+def test_small_runs_of_a_big_endian_target(bridge):
+    """They go as numbers of the target's order, and must come out as bytes."""
+    ppc = bridge("ppc", options=["--qtest", "on"])
+    rpc = ppc.connect()
+    rpc.halt()
+    size = 8 * PAGE
+    rpc.WriteVirtualUncached(ppc.map.ram, b"\xee" * size)
+    expected = bytearray(b"\xee" * size)
+    runs = scatter(1, size)
+    written = counts(rpc, "qtest")["bytes_written"]
+    for offset, data in runs:
+        rpc.WriteVirtual(ppc.map.ram + offset, data)
+        expected[offset : offset + len(data)] = data
+    rpc.FlushCache()
+    assert counts(rpc, "qtest")["bytes_written"] - written == sum(len(data) for _, data in runs)
+    for length in (1, 2, 4, 8, 9):
+        rpc.WritePhysical(ppc.map.ram + 32 * length, pattern(length))
+        expected[32 * length : 33 * length] = pattern(length)
+    rpc.go()
+    assert ppc.guest.read(ppc.map.ram, size) == expected
+
+
 def test_pages_that_do_not_lie_together(way):
     """A and B are neighbours, their memory is not; behind them is the hole."""
     rpc = way.connect()
@@ -770,6 +823,22 @@ def test_qtest_that_closes_in_the_middle(cuttable, method):
         assert getattr(rpc, method)(where, data) == BULK
         assert not counts(rpc, "qtest")["open"]
         assert guest.physical(guest.map.bulk_physical, BULK) == data
+
+
+def test_qtest_that_closes_in_the_middle_of_a_flush(cuttable):
+    """The runs that are left go by the stub."""
+    guest, between, daemon = cuttable
+    with daemon.connect() as rpc:
+        rpc.halt()
+        runs = scatter(1, 64 * PAGE)
+        for offset, data in runs:
+            rpc.WriteVirtual(guest.map.bulk + offset, data)
+        between.after = 10000
+        assert rpc.FlushCache() == sum(len(data) for _, data in runs)
+        assert not counts(rpc, "qtest")["open"]
+        memory = guest.physical(guest.map.bulk_physical, 64 * PAGE)
+        for offset, data in runs:
+            assert memory[offset : offset + len(data)] == data
 
 
 def test_qtest_that_closes_in_the_middle_while_it_runs(cuttable):
