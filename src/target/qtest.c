@@ -1,6 +1,7 @@
 #include "target/qtest.h"
 
 #include "base/buffer.h"
+#include "base/paced_reader.h"
 #include "base/task.h"
 #include "target/base64.h"
 #include "target/dial.h"
@@ -18,7 +19,12 @@
 #define FLIGHT_MOST   256
 #define FLIGHT_WEIGHT ((size_t)128 * 1024)
 #define READ_SIZE     ((size_t)64 * 1024)
-#define ANSWER_MOST   (QTEST_PIECE_MOST / 3 * 4 + 64)
+/* With that much under way QEMU has something to do for a few hundred microseconds: we need not
+ * wake for each answer. Microseconds between looks at what has come meanwhile. */
+#define PACE_COUNT  64
+#define PACE_WEIGHT ((size_t)48 * 1024)
+#define PACE        100
+#define ANSWER_MOST (QTEST_PIECE_MOST / 3 * 4 + 64)
 
 /* A caller's requests. On its stack. */
 struct batch {
@@ -40,7 +46,8 @@ struct qtest {
     struct qtest_listener listener;
     int fd;
     bool big_endian;
-    ev_io reader, writer;
+    struct paced_reader reader;
+    ev_io writer;
     ev_timer silence;
     struct buffer in, out;
     size_t scanned; /* of in: no end of line there */
@@ -233,7 +240,7 @@ void qtest_close(struct qtest *qtest)
     struct batch *batch, *next;
     if (qtest->fd < 0)
         return;
-    ev_io_stop(qtest->loop, &qtest->reader);
+    paced_reader_stop(&qtest->reader);
     ev_io_stop(qtest->loop, &qtest->writer);
     ev_timer_stop(qtest->loop, &qtest->silence);
     close(qtest->fd);
@@ -328,8 +335,13 @@ static void pump(struct qtest *qtest)
         }
     }
     write_out(qtest);
-    if (qtest->fd >= 0 && qtest->count > 0 && !ev_is_active(&qtest->silence))
+    if (qtest->fd < 0)
+        return;
+    if (qtest->count > 0 && !ev_is_active(&qtest->silence))
         ev_timer_again(qtest->loop, &qtest->silence);
+    /* One or two are no stream, however heavy: a fill is a short line. */
+    paced_reader_pace(&qtest->reader, qtest->count >= PACE_COUNT ||
+                                          (qtest->count > 2 && qtest->weight >= PACE_WEIGHT));
 }
 
 /* One line. False: the connection is closed. */
@@ -374,10 +386,9 @@ static void take_lines(struct qtest *qtest)
     }
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *context)
 {
-    struct qtest *qtest = watcher->data;
-    (void)events;
+    struct qtest *qtest = context;
     ssize_t got = buffer_read_fd(&qtest->in, qtest->fd, READ_SIZE);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -385,7 +396,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
         fail(qtest, "%s", got == 0 ? "it closed the connection" : strerror(errno));
         return;
     }
-    ev_timer_stop(loop, &qtest->silence);
+    ev_timer_stop(qtest->loop, &qtest->silence);
     take_lines(qtest);
     if (qtest->fd >= 0)
         pump(qtest);
@@ -434,9 +445,8 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
     if (fd < 0)
         return TARGET_GONE;
     qtest->fd = fd;
-    ev_io_set(&qtest->reader, fd, EV_READ);
     ev_io_set(&qtest->writer, fd, EV_WRITE);
-    ev_io_start(qtest->loop, &qtest->reader);
+    paced_reader_start(&qtest->reader, fd);
     enum target_error error = qtest_run(qtest, &order, 1);
     if (error != TARGET_OK)
         snprintf(message, size, "qtest does not answer; perhaps it serves another client");
@@ -465,13 +475,11 @@ struct qtest *qtest_new(struct ev_loop *loop, double timeout, const struct qtest
     if (listener)
         qtest->listener = *listener;
     qtest->fd = -1;
-    ev_init(&qtest->reader, on_readable);
+    paced_reader_init(&qtest->reader, loop, PACE, on_readable, qtest);
     ev_init(&qtest->writer, on_writable);
     ev_init(&qtest->silence, on_silence);
     qtest->silence.repeat = timeout;
-    /* an answer that has come is taken before the clock is looked at */
-    ev_set_priority(&qtest->reader, 1);
-    qtest->reader.data = qtest->writer.data = qtest->silence.data = qtest;
+    qtest->writer.data = qtest->silence.data = qtest;
     return qtest;
 }
 
@@ -480,6 +488,7 @@ void qtest_free(struct qtest *qtest)
     if (!qtest)
         return;
     qtest_close(qtest);
+    paced_reader_free(&qtest->reader);
     buffer_free(&qtest->in);
     buffer_free(&qtest->out);
     free(qtest);

@@ -61,7 +61,7 @@ static void drop_all(struct rsp_client *client, enum target_error error)
         operation->error = error;
     DL_CONCAT(client->dropped, client->in_flight);
     client->in_flight = NULL;
-    client->in_flight_count = client->in_flight_light = 0;
+    client->in_flight_count = client->in_flight_weight = 0;
     while (client->turns) {
         struct rsp_turn *turn = client->turns;
         DL_DELETE(client->turns, turn);
@@ -109,7 +109,7 @@ static void last_words(struct rsp_client *client)
 
 static void disconnect(struct rsp_client *client)
 {
-    ev_io_stop(client->loop, &client->reading);
+    paced_reader_stop(&client->reading);
     ev_io_stop(client->loop, &client->writing);
     ev_timer_stop(client->loop, &client->silence);
     ev_timer_stop(client->loop, &client->idle);
@@ -192,11 +192,9 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     end(client);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_readable(void *context)
 {
-    (void)loop;
-    (void)events;
-    struct rsp_client *client = watcher->data;
+    struct rsp_client *client = context;
     rsp_receive(client);
     settle_turn(client);
 }
@@ -252,13 +250,12 @@ struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout,
     client->listener = *listener;
     client->timeout = timeout;
     client->fd = -1;
-    ev_init(&client->reading, on_readable);
+    paced_reader_init(&client->reading, loop, RSP_PACE, on_readable, client);
     ev_init(&client->writing, on_writable);
     ev_init(&client->silence, on_silence);
     ev_init(&client->idle, on_idle);
     ev_init(&client->later, on_later);
-    client->reading.data = client->writing.data = client;
-    client->silence.data = client->idle.data = client->later.data = client;
+    client->writing.data = client->silence.data = client->idle.data = client->later.data = client;
     return client;
 }
 
@@ -269,6 +266,7 @@ void rsp_client_free(struct rsp_client *client)
     disconnect(client);
     rsp_tell_dropped(client);
     ev_timer_stop(client->loop, &client->later);
+    paced_reader_free(&client->reading);
     free(client);
 }
 
@@ -293,9 +291,8 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
     client->retries = 0;
     client->useless = client->useless_heard = 0;
     rsp_mode_forget(client, true);
-    ev_io_set(&client->reading, fd, EV_READ);
     ev_io_set(&client->writing, fd, EV_WRITE);
-    ev_io_start(client->loop, &client->reading);
+    paced_reader_start(&client->reading, fd);
 }
 
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,

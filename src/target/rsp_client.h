@@ -33,9 +33,13 @@ struct rsp_client;
 #define RSP_REPLY_MAX  ((size_t)1024 * 1024)
 #define RSP_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
 
-/* So many light requests count as one in flight; bytes of request and reply that make one light. */
-#define RSP_LIGHT_SHARE 8u
-#define RSP_LIGHT_MOST  64u
+/* What a request counts in flight, in eighths of a full one. A stub has less to do for a short one
+ * (request and reply together no longer than RSP_SHORT_MOST bytes), and for a read it encodes
+ * faster than it decodes. */
+#define RSP_WEIGHT_FULL  8u
+#define RSP_WEIGHT_READ  4u
+#define RSP_WEIGHT_SHORT 1u
+#define RSP_SHORT_MOST   64u
 
 enum rsp_kind {
     RSP_REQUEST, /* one request, one reply */
@@ -52,7 +56,7 @@ struct rsp_operation {
     size_t length;       /* escapes included at most rsp_client_limit() */
     bool escape;         /* the payload is binary or a stranger's: put } before special bytes */
     bool shorten;        /* runs of a character may go shortened; the stub takes that */
-    bool light;          /* request and reply are short: more of them may be in flight */
+    unsigned weight;     /* RSP_WEIGHT_...; 0: as RSP_WEIGHT_FULL */
     enum rsp_kind kind;
     target_client client;
     uint64_t thread;          /* Hg; 0: any */

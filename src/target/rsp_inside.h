@@ -5,11 +5,18 @@
 #define SB_TARGET_RSP_INSIDE_H
 
 #include "base/buffer.h"
+#include "base/paced_reader.h"
 #include "rsp/packet.h"
 #include "target/dial.h"
 #include "target/rsp_client.h"
 
 #define ROOM "target"
+
+/* With that weight in flight the stub has something to do for a few hundred microseconds: nobody
+ * need wake for each answer. Microseconds between looks at what has come meanwhile: the stub must
+ * neither run out of requests nor fill its socket with replies. */
+#define RSP_PACE_LEAST (8u * RSP_WEIGHT_FULL)
+#define RSP_PACE       100u
 
 #define RSP_UNKNOWN     UINT64_MAX
 #define RSP_PROVEN_MOST 64
@@ -52,7 +59,8 @@ struct rsp_client {
     double timeout;
     struct dial dial;
     int fd;
-    ev_io reading, writing;
+    struct paced_reader reading;
+    ev_io writing;
     ev_timer silence; /* active while an answer is owed to us */
     ev_timer idle;
     ev_timer later; /* fires at once: what must not happen inside the caller's call */
@@ -78,9 +86,9 @@ struct rsp_client {
     struct rsp_operation *resume; /* waits for all else; once it is sent, it is in flight too */
     bool resume_sent;
     struct rsp_operation *in_flight;
-    unsigned in_flight_count, in_flight_light; /* all of them; the light ones among them */
-    struct rsp_operation *dropped;             /* failed; done is to be called with their error */
-    bool held; /* a switch that may be refused is in flight: nothing goes out */
+    unsigned in_flight_count, in_flight_weight;
+    struct rsp_operation *dropped; /* failed; done is to be called with their error */
+    bool held;                     /* a switch that may be refused is in flight: nothing goes out */
     unsigned retries;
 
     uint64_t modes[RSP_MODE_KINDS];

@@ -188,7 +188,9 @@ static void send_operation(struct rsp_client *client, struct rsp_operation *oper
     operation->acked = false;
     DL_APPEND(client->in_flight, operation);
     client->in_flight_count++;
-    client->in_flight_light += operation->light;
+    if (operation->weight == 0)
+        operation->weight = RSP_WEIGHT_FULL;
+    client->in_flight_weight += operation->weight;
     if (client->in_flight_count == 1)
         client->retries = 0;
     log_trace(ROOM, "-> %.*s", operation->length < 80 ? (int)operation->length : 80,
@@ -237,11 +239,8 @@ static unsigned depth_now(const struct rsp_client *client)
 static bool room_for_more(const struct rsp_client *client)
 {
     unsigned depth = depth_now(client);
-    if (depth == 1)
-        return client->in_flight_count == 0;
-    return client->in_flight_count - client->in_flight_light +
-               client->in_flight_light / RSP_LIGHT_SHARE <
-           depth;
+    return depth == 1 ? client->in_flight_count == 0
+                      : client->in_flight_weight < depth * RSP_WEIGHT_FULL;
 }
 
 /* Send what may be sent. */
@@ -267,6 +266,7 @@ void rsp_pump(struct rsp_client *client)
         }
     }
     rsp_watch(client);
+    paced_reader_pace(&client->reading, client->in_flight_weight >= RSP_PACE_LEAST);
 }
 
 void rsp_flush_out(struct rsp_client *client)

@@ -67,7 +67,7 @@ static void pop_in_flight(struct rsp_client *client, struct rsp_operation *opera
 {
     DL_DELETE(client->in_flight, operation);
     client->in_flight_count--;
-    client->in_flight_light -= operation->light;
+    client->in_flight_weight -= operation->weight;
     client->retries = 0;
 }
 

@@ -203,6 +203,14 @@ static unsigned slots_most(const struct transfer *transfer)
     return transfer->single ? 1 : transfer->slots_count;
 }
 
+static unsigned weight_of(const struct transfer_settings *settings, const struct slot *slot)
+{
+    size_t reply = settings->write ? 0 : 2 * slot->length;
+    if (slot->payload.length + reply <= RSP_SHORT_MOST)
+        return RSP_WEIGHT_SHORT;
+    return settings->write ? RSP_WEIGHT_FULL : RSP_WEIGHT_READ;
+}
+
 static void send_piece(struct transfer *transfer)
 {
     struct target_run *run = &transfer->runs[transfer->run];
@@ -216,8 +224,7 @@ static void send_piece(struct transfer *transfer)
         operation->payload = buffer_bytes(&slot->payload);
         operation->length = slot->payload.length;
         operation->kind = RSP_REQUEST;
-        operation->light = operation->length + (transfer->settings->write ? 0 : 2 * slot->length) <=
-                           RSP_LIGHT_MOST;
+        operation->weight = weight_of(transfer->settings, slot);
         operation->client = transfer->settings->client;
         operation->thread = transfer->settings->thread;
         operation->space = transfer->settings->space;
@@ -280,7 +287,7 @@ static unsigned slots_wanted(const struct transfer_settings *settings,
                              const struct target_run *runs, size_t count_all)
 {
     unsigned depth = rsp_client_depth(settings->stub->rsp);
-    size_t most = depth > 1 ? 2 * (size_t)depth * RSP_LIGHT_SHARE : 2, pieces = 0;
+    size_t most = depth > 1 ? 2 * (size_t)depth * RSP_WEIGHT_FULL : 2, pieces = 0;
     if (most > SLOTS_MOST)
         most = SLOTS_MOST;
     for (size_t i = 0; i < count_all && pieces < most; i++)

@@ -141,6 +141,37 @@ START_TEST(runs_are_shortened_by_the_rules)
 }
 END_TEST
 
+/* Long payloads are looked at in blocks: what is to be shortened or escaped is found wherever it
+ * lies, and nothing else is. */
+START_TEST(runs_are_found_at_every_place_of_a_long_payload)
+{
+    static const char digits[] = "0123456789abcdef";
+    char plain[300], text[300], body[300];
+    for (size_t i = 0; i < sizeof plain; i++)
+        plain[i] = digits[i % 16];
+    for (size_t at = 0; at + 4 <= sizeof text; at++) {
+        memcpy(text, plain, sizeof text);
+        memset(text + at, 'z', 4);
+        memcpy(body, plain, at);
+        memcpy(body + at, "z* ", 3);
+        memcpy(body + at + 3, plain + at + 4, sizeof plain - at - 4);
+        ck_assert(packet_frame_rle(&out, text, sizeof text));
+        ck_assert_uint_eq(out.length, sizeof body - 1 + 4);
+        ck_assert_mem_eq(buffer_bytes(&out) + 1, body, sizeof body - 1);
+        buffer_clear(&out);
+        text[at + 1] = "#$}*"[at % 4]; /* no run any more, but something to escape */
+        ck_assert(packet_frame_rle(&out, text, sizeof text));
+        ck_assert_uint_eq(out.length, sizeof text + 1 + 4);
+        ck_assert_uint_eq(buffer_bytes(&out)[1 + at + 1], '}');
+        buffer_clear(&out);
+    }
+    ck_assert(packet_frame_rle(&out, plain, sizeof plain));
+    ck_assert_uint_eq(out.length, sizeof plain + 4);
+    ck_assert_mem_eq(buffer_bytes(&out) + 1, plain, sizeof plain);
+    buffer_clear(&out);
+}
+END_TEST
+
 /* Two ways in which run-length encoding and escapes are read out there: gdb expands runs of what is
  * on the wire, QEMU's stub repeats the byte that was meant. Both must understand what we frame. */
 static size_t decode(const uint8_t *body, size_t size, bool repeat_meant, uint8_t *decoded)
@@ -468,6 +499,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, frames_are_as_the_manual_says);
     tcase_add_test(tcase, runs_are_shortened_by_the_rules);
+    tcase_add_test(tcase, runs_are_found_at_every_place_of_a_long_payload);
     tcase_add_loop_test(tcase, what_is_framed_is_read_again, 0, 8);
     tcase_add_test(tcase, a_stream_is_taken_apart);
     tcase_add_test(tcase, signs_inside_a_packet_are_payload);
