@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 /* Regions whose host addresses are kept. */
-#define PLACES_MOST 16
+#define EXTENTS_MOST 16
 
-struct place {
+struct extent {
     uint64_t first, last, host;
 };
 
@@ -27,8 +27,8 @@ struct direct_ram {
     pid_t pid;
     int pidfd; /* -1: closed */
     enum direct_ram_writes writes;
-    uint64_t changes; /* the map's number when the places were asked for */
-    struct place places[PLACES_MOST];
+    uint64_t changes; /* the map's number when the extents were asked for */
+    struct extent extents[EXTENTS_MOST];
     size_t count;
 };
 
@@ -91,8 +91,9 @@ enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *
         return DIRECT_RAM_PLAIN;
     if (strncmp(kvm, "kvm support: ", strlen("kvm support: ")) != 0 ||
         sscanf(version, "QEMU %u.%u", &major, &minor) != 2)
-        return DIRECT_RAM_NO_WRITES;
-    return major > 8 || (major == 8 && minor >= 1) ? DIRECT_RAM_TOUCHED_LAST : DIRECT_RAM_NO_WRITES;
+        return DIRECT_RAM_FILLED_FIRST;
+    return major > 8 || (major == 8 && minor >= 1) ? DIRECT_RAM_TOUCHED_LAST
+                                                   : DIRECT_RAM_FILLED_FIRST;
 }
 
 /* The process */
@@ -146,7 +147,7 @@ enum target_error direct_ram_open(struct direct_ram *direct, char *message, size
     return TARGET_OK;
 }
 
-/* Places */
+/* Where regions lie */
 
 static enum target_error ask_host(struct direct_ram *direct, target_client client,
                                   const struct target_region *region, uint64_t physical,
@@ -166,58 +167,64 @@ static enum target_error ask_host(struct direct_ram *direct, target_client clien
 }
 
 /* A range of the map is one piece of one block: its two ends lie as far apart in the host. */
-static enum target_error ask_place(struct direct_ram *direct, target_client client,
-                                   const struct target_region *region, struct place *place)
+static enum target_error ask_extent(struct direct_ram *direct, target_client client,
+                                    const struct target_region *region, struct extent *extent)
 {
     uint64_t last = 0;
-    *place = (struct place){.first = region->first, .last = region->last};
-    enum target_error error = ask_host(direct, client, region, region->first, &place->host);
+    *extent = (struct extent){.first = region->first, .last = region->last};
+    enum target_error error = ask_host(direct, client, region, region->first, &extent->host);
     if (error == TARGET_OK)
         error = ask_host(direct, client, region, region->last, &last);
-    if (error == TARGET_OK && last - place->host != region->last - region->first)
+    if (error == TARGET_OK && last - extent->host != region->last - region->first)
         error = TARGET_UNSUPPORTED;
     return error;
 }
 
-static enum target_error find_place(struct direct_ram *direct, target_client client,
-                                    const struct target_region *region, uint64_t changes,
-                                    struct place *place)
+static enum target_error find_extent(struct direct_ram *direct, target_client client,
+                                     const struct target_region *region, uint64_t changes,
+                                     struct extent *extent)
 {
     if (direct->changes != changes)
         direct->count = 0;
     direct->changes = changes;
     for (size_t i = 0; i < direct->count; i++) {
-        *place = direct->places[i];
-        if (place->first == region->first && place->last == region->last)
+        *extent = direct->extents[i];
+        if (extent->first == region->first && extent->last == region->last)
             return TARGET_OK;
     }
-    enum target_error error = ask_place(direct, client, region, place);
-    if (error == TARGET_OK && direct->changes == changes && direct->count < PLACES_MOST)
-        direct->places[direct->count++] = *place;
+    enum target_error error = ask_extent(direct, client, region, extent);
+    if (error == TARGET_OK && direct->changes == changes && direct->count < EXTENTS_MOST)
+        direct->extents[direct->count++] = *extent;
     return error;
 }
 
-enum target_error direct_ram_move(struct direct_ram *direct, target_client client,
+enum target_error direct_ram_find(struct direct_ram *direct, target_client client,
                                   const struct target_region *region, uint64_t changes,
-                                  uint64_t physical, uint8_t *bytes, size_t length, bool write)
+                                  uint64_t physical, size_t length, struct direct_ram_place *place)
 {
-    struct place place;
+    struct extent extent;
     if (!direct_ram_opened(direct) || region->kind != REGION_RAM || region->pci_bar ||
         physical < region->first || physical > region->last || length == 0 ||
         length - 1 > region->last - physical)
         return TARGET_UNSUPPORTED;
-    enum target_error error = find_place(direct, client, region, changes, &place);
-    /* Asking suspends: it may run by now, and what was found may be nothing any more. */
-    if (error == TARGET_OK && rsp_client_running(direct->monitor->stub->rsp))
-        return TARGET_RUNNING;
+    enum target_error error = find_extent(direct, client, region, changes, &extent);
     if (error != TARGET_OK)
         return error == TARGET_FAILED ? TARGET_UNSUPPORTED : error;
-    if (direct->changes != changes || !alive(direct))
+    *place = (struct direct_ram_place){.host = extent.host + (physical - extent.first),
+                                       .changes = changes};
+    return TARGET_OK;
+}
+
+enum target_error direct_ram_move(struct direct_ram *direct, const struct direct_ram_place *place,
+                                  uint64_t changes, uint8_t *bytes, size_t length, bool write)
+{
+    if (rsp_client_running(direct->monitor->stub->rsp))
+        return TARGET_RUNNING;
+    if (place->changes != changes || !alive(direct))
         return TARGET_UNSUPPORTED;
-    uint64_t host = place.host + (physical - place.first);
     for (size_t done = 0; done < length;) {
         struct iovec here = {.iov_base = bytes + done, .iov_len = length - done};
-        struct iovec there = {.iov_base = (void *)(uintptr_t)(host + done),
+        struct iovec there = {.iov_base = (void *)(uintptr_t)(place->host + done),
                               .iov_len = length - done};
         ssize_t moved = write ? process_vm_writev(direct->pid, &here, 1, &there, 1, 0)
                               : process_vm_readv(direct->pid, &here, 1, &there, 1, 0);

@@ -3,7 +3,8 @@
  * device has brought along, and only while the target is halted.
  *
  * What QEMU does with a write of its own is not done here: code that TCG has translated from the
- * bytes stays, and neither migration nor a display hears of it. */
+ * bytes stays, and neither migration nor a display hears of it. enum direct_ram_writes says what
+ * the caller has to do about the code. */
 #ifndef SB_TARGET_DIRECT_RAM_H
 #define SB_TARGET_DIRECT_RAM_H
 
@@ -12,12 +13,18 @@
 
 struct direct_ram;
 
-/* How bytes may be written. */
+/* How bytes may be written so that no code stays that was translated from the old ones. */
 enum direct_ram_writes {
-    DIRECT_RAM_NO_WRITES,    /* translated code could not be invalidated */
+    DIRECT_RAM_FILLED_FIRST, /* after a fill of the same range by QEMU, which drops what it has
+                              * translated of any of these bytes; right everywhere */
     DIRECT_RAM_TOUCHED_LAST, /* with a write by QEMU to the last byte of each page's part (TCG
                               * from QEMU 8.1 on drops what it has of the page up to there) */
     DIRECT_RAM_PLAIN,        /* nothing is translated: KVM */
+};
+
+/* Where a range of the guest's RAM lies in QEMU's memory, while the map's number is that. */
+struct direct_ram_place {
+    uint64_t host, changes;
 };
 
 /* NULL when out of memory. */
@@ -29,12 +36,16 @@ enum target_error direct_ram_open(struct direct_ram *direct, char *message, size
 void direct_ram_close(struct direct_ram *direct);
 bool direct_ram_opened(const struct direct_ram *direct);
 enum direct_ram_writes direct_ram_writes(const struct direct_ram *direct);
-/* Move length bytes that lie within region, a REGION_RAM of the map as it stands; changes: the
- * map's number, host addresses are asked for again when it moves. TARGET_UNSUPPORTED: nothing was
- * moved, by another way, please. In a task. */
-enum target_error direct_ram_move(struct direct_ram *direct, target_client client,
+/* Find length bytes at physical that lie within region, a REGION_RAM of the map as it stands;
+ * changes: the map's number. TARGET_UNSUPPORTED: by another way, please. In a task; may suspend. */
+enum target_error direct_ram_find(struct direct_ram *direct, target_client client,
                                   const struct target_region *region, uint64_t changes,
-                                  uint64_t physical, uint8_t *bytes, size_t length, bool write);
+                                  uint64_t physical, size_t length, struct direct_ram_place *place);
+/* Move length bytes of what was found; changes: the map's number now. Never suspends.
+ * TARGET_UNSUPPORTED: by another way, please; some of it may have been moved. TARGET_RUNNING:
+ * nothing was moved. */
+enum target_error direct_ram_move(struct direct_ram *direct, const struct direct_ram_place *place,
+                                  uint64_t changes, uint8_t *bytes, size_t length, bool write);
 /* The answer to gpa2hva for an address in the region of that name. False where it is another. */
 bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name, uint64_t *host);
 /* What the version that QEMU tells of itself ("QEMU 8.2.1") and "info kvm" mean for writes. */

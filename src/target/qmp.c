@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ struct qmp {
     struct buffer in, out;
     size_t scanned; /* bytes of in that are known to hold no line end */
     uint64_t last_id;
+    uint64_t heard;         /* lines that have come */
     struct waiter *waiters; /* in the order of their requests */
     size_t users;           /* calls under way */
     bool freed;
@@ -269,6 +271,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *io, int events)
             qmp->scanned = length;
             return;
         }
+        qmp->heard++;
         take_line(qmp, text, length && text[length - 1] == '\r' ? length - 1 : length);
         if (qmp->fd < 0)
             return;
@@ -452,6 +455,18 @@ enum target_error qmp_connect(struct qmp *qmp, char *message, size_t size)
 bool qmp_connected(const struct qmp *qmp)
 {
     return qmp->ready;
+}
+
+uint64_t qmp_heard(const struct qmp *qmp)
+{
+    return qmp->heard;
+}
+
+bool qmp_silent_since(const struct qmp *qmp, uint64_t heard)
+{
+    struct pollfd reader = {.fd = qmp->fd, .events = POLLIN};
+    return qmp->ready && qmp->heard == heard && qmp->in.length == 0 && !qmp->waiters &&
+           poll(&reader, 1, 0) == 0;
 }
 
 void qmp_disconnect(struct qmp *qmp, const char *reason)

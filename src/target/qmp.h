@@ -54,6 +54,14 @@ enum target_error qmp_connect(struct qmp *qmp, char *message, size_t size);
 bool qmp_connected(const struct qmp *qmp);
 void qmp_disconnect(struct qmp *qmp, const char *reason);
 
+/* How many lines have come, of whatever kind. */
+uint64_t qmp_heard(const struct qmp *qmp);
+/* It is connected and has said nothing since it had said that much: no line has come, none is there
+ * to be read, no answer is waited for. So no event tells of anything that QEMU did before this
+ * call.
+ */
+bool qmp_silent_since(const struct qmp *qmp, uint64_t heard);
+
 /* One command. Steals arguments (an object, or NULL for none). *result becomes a new reference on
  * TARGET_OK, NULL otherwise; result may be NULL. TARGET_FAILED: QEMU answered an error, message is
  * its description; TARGET_UNSUPPORTED: QEMU does not know the command; TARGET_GONE: not connected,

@@ -419,10 +419,12 @@ static enum target_error up_translate(struct target *target, target_client clien
                                       struct target_translation *out)
 {
     struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
     enum target_error error = ready(upstream);
-    return error != TARGET_OK
-               ? error
-               : translate_pages(upstream->translate, client, cpu, pages, count, out);
+    if (error == TARGET_OK)
+        error = translate_pages(upstream->translate, client, cpu, pages, count, out);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 static uint64_t up_translation_epoch(struct target *target)
@@ -454,10 +456,11 @@ static enum target_error refuse_runs(struct target_run *runs, size_t count, enum
     return error;
 }
 
-static enum target_error transfer_virtual(struct target *target, target_client client, unsigned cpu,
-                                          struct target_run *runs, size_t count, bool write)
+/* Everything that may look at memory is between ways_enter and ways_leave. */
+static enum target_error transfer_virtual(struct upstream *upstream, target_client client,
+                                          unsigned cpu, struct target_run *runs, size_t count,
+                                          bool write)
 {
-    struct upstream *upstream = upstream_of(target);
     struct stub *stub = &upstream->stub;
     enum target_error error = ready(upstream);
     if (error == TARGET_OK && cpu >= stub->processors)
@@ -500,13 +503,21 @@ static enum target_error transfer_virtual(struct target *target, target_client c
 static enum target_error up_read_virtual(struct target *target, target_client client, unsigned cpu,
                                          struct target_run *runs, size_t count)
 {
-    return transfer_virtual(target, client, cpu, runs, count, false);
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, false);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 static enum target_error up_write_virtual(struct target *target, target_client client, unsigned cpu,
                                           struct target_run *runs, size_t count)
 {
-    return transfer_virtual(target, client, cpu, runs, count, true);
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, true);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 /* The bytes of the monitor's `x /Nxb`: lines "ADDRESS: 0x12 0x34 …", the last of them maybe
@@ -568,19 +579,20 @@ static enum target_error up_read_live(struct target *target, target_client clien
     if (error != TARGET_OK)
         return error;
     struct buffer text = {0};
+    ways_enter(upstream->ways);
     for (size_t i = 0; i < count; i++) {
         enum target_error one = live_run(upstream, client, cpu, &runs[i], &text);
         error = error == TARGET_OK ? one : error;
     }
+    ways_leave(upstream->ways);
     buffer_free(&text);
     return error;
 }
 
-static enum target_error transfer_physical(struct target *target, target_client client,
+static enum target_error transfer_physical(struct upstream *upstream, target_client client,
                                            enum target_access access, struct target_run *runs,
                                            size_t count, bool write)
 {
-    struct upstream *upstream = upstream_of(target);
     struct stub *stub = &upstream->stub;
     enum target_error error = ready(upstream);
     if (error == TARGET_OK && !stub->qemu)
@@ -605,14 +617,22 @@ static enum target_error up_read_physical(struct target *target, target_client c
                                           enum target_access access, struct target_run *runs,
                                           size_t count)
 {
-    return transfer_physical(target, client, access, runs, count, false);
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_physical(upstream, client, access, runs, count, false);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 static enum target_error up_write_physical(struct target *target, target_client client,
                                            enum target_access access, struct target_run *runs,
                                            size_t count)
 {
-    return transfer_physical(target, client, access, runs, count, true);
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_physical(upstream, client, access, runs, count, true);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 static enum target_error up_fill_physical(struct target *target, target_client client,
@@ -625,14 +645,16 @@ static enum target_error up_fill_physical(struct target *target, target_client c
     *done = 0;
     if (error == TARGET_OK && !upstream->stub.qemu)
         error = TARGET_UNSUPPORTED;
+    ways_enter(upstream->ways);
     if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
-    if (error != TARGET_OK)
-        return error;
-    struct target_run run = {.address = physical, .length = (size_t)length};
-    translate_written(upstream->translate, &run, 1);
-    error = ways_fill(upstream->ways, physical, length, byte, done);
-    translate_written(upstream->translate, &run, 1);
+    if (error == TARGET_OK) {
+        struct target_run run = {.address = physical, .length = (size_t)length};
+        translate_written(upstream->translate, &run, 1);
+        error = ways_fill(upstream->ways, physical, length, byte, done);
+        translate_written(upstream->translate, &run, 1);
+    }
+    ways_leave(upstream->ways);
     return error;
 }
 
@@ -650,9 +672,13 @@ static enum target_error port_command(struct upstream *upstream, target_client c
     enum target_error error = ready(upstream);
     if (error == TARGET_OK && !upstream->info.ports)
         error = TARGET_UNSUPPORTED;
-    if (error == TARGET_OK)
-        return monitor_run(&upstream->monitor, client, -1, line, text, message, size);
-    snprintf(message, size, "%s", target_error_text(error));
+    if (error != TARGET_OK) {
+        snprintf(message, size, "%s", target_error_text(error));
+        return error;
+    }
+    ways_enter(upstream->ways);
+    error = monitor_run(&upstream->monitor, client, -1, line, text, message, size);
+    ways_leave(upstream->ways);
     return error;
 }
 
@@ -662,7 +688,11 @@ static enum target_error by_qtest(struct upstream *upstream, uint16_t port, unsi
 {
     if (!upstream->attached || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
-    return ways_port(upstream->ways, port, size, value, write, message, message_size);
+    ways_enter(upstream->ways);
+    enum target_error error =
+        ways_port(upstream->ways, port, size, value, write, message, message_size);
+    ways_leave(upstream->ways);
+    return error;
 }
 
 static enum target_error up_port_in(struct target *target, target_client client, uint16_t port,
@@ -722,7 +752,9 @@ static enum target_error up_ports_out(struct target *target, target_client clien
     (void)client;
     if (!upstream->attached || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
+    ways_enter(upstream->ways);
     enum target_error error = ways_ports_out(upstream->ways, writes, count, message, message_size);
+    ways_leave(upstream->ways);
     if (error != TARGET_UNSUPPORTED)
         translate_map_changed(upstream->translate);
     return error;
@@ -853,8 +885,10 @@ static enum target_error up_monitor(struct target *target, target_client client,
         return error;
     if (upstream->stub.qemu && run_command(target, client, command, text, &error))
         return error;
+    ways_enter(upstream->ways);
     error =
         monitor_run(&upstream->monitor, client, (int)cpu, command, text, message, sizeof message);
+    ways_leave(upstream->ways);
     if (error == TARGET_FAILED)
         buffer_append(text, message, strlen(message));
     /* There is no knowing what it has done; `cpu` has moved the monitor away. */
@@ -921,7 +955,9 @@ static enum target_error up_packet_thread(struct target *target, target_client c
                                       .client = client,
                                       .thread = thread,
                                       .space = RSP_SPACE_VIRTUAL};
+    ways_enter(upstream->ways);
     error = rsp_client_call(upstream->stub.rsp, &operation, reply);
+    ways_leave(upstream->ways);
     /* Registers decide what memory a processor sees. */
     if (strchr("GPMX", ((const char *)payload)[0]) && upstream->attached)
         memory_changed(upstream);

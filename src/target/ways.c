@@ -73,6 +73,7 @@ static enum target_error open_qtest(struct ways *ways, char *message, size_t siz
         error = qtest_open_add(ways->monitor, &endpoint, message, size);
     if (error == TARGET_OK)
         error = qtest_connect(ways->qtest, &endpoint, message, size);
+    ways->qtest_endpoint = endpoint;
     return error;
 }
 
@@ -272,7 +273,7 @@ static bool virtual_wanted(const struct ways *ways, const struct target_run *run
     for (size_t i = 0; i < count; i++)
         total += runs[i].length;
     if (write && direct_ram_opened(ways->direct) &&
-        direct_ram_writes(ways->direct) != DIRECT_RAM_NO_WRITES)
+        direct_ram_writes(ways->direct) != DIRECT_RAM_FILLED_FIRST)
         return true;
     if (write)
         return qtest_connected(ways->qtest) &&
@@ -346,9 +347,32 @@ bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct 
         }
     }
     free(physical);
+    ways_end(ways);
+    return taken;
+}
+
+bool ways_begin(struct ways *ways)
+{
+    if (ways->holds > 0)
+        return false;
+    ways->busy++;
+    return true;
+}
+
+void ways_end(struct ways *ways)
+{
     if (--ways->busy == 0)
         task_cond_broadcast(&ways->idle);
-    return taken;
+}
+
+void ways_enter(struct ways *ways)
+{
+    gate_enter(&ways->gate);
+}
+
+void ways_leave(struct ways *ways)
+{
+    gate_leave(&ways->gate);
 }
 
 void ways_hold(struct ways *ways)

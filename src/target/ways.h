@@ -40,10 +40,11 @@ void ways_close(struct ways *ways);
 bool ways_live(const struct ways *ways);
 bool ways_live_virtual(const struct ways *ways);
 
-/* Physical runs, as target_ops.read_physical and write_physical; halted or ways_live(). */
+/* Physical runs, as target_ops.read_physical and write_physical; halted or ways_live(). Between
+ * ways_enter and ways_leave, which a bulk write may leave and enter again. */
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_run *runs, size_t count, bool write);
-/* Virtual runs of a halted target. False: left to the stub, nothing was done. */
+/* Virtual runs of a halted target. False: left to the stub, nothing was done. As ways_physical. */
 bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_run *runs,
                   size_t count, bool write);
 /* One port access. TARGET_UNSUPPORTED: left to the monitor, nothing was done. */
@@ -57,11 +58,16 @@ enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t lengt
                             uint64_t *done);
 
 /* The target is about to resume: until ways_release, virtual runs are left to the stub, whose queue
- * knows of it. */
+ * knows of it, and writes by direct RAM are not begun. */
 void ways_hold(struct ways *ways);
 void ways_release(struct ways *ways);
-/* Wait, in a task, for the virtual runs under way. True: there were some. */
+/* Wait, in a task, for virtual runs and writes by direct RAM under way. True: there were some. */
 bool ways_drain(struct ways *ways);
+
+/* Around everything that may look at the target's memory, or have a processor or a device look: for
+ * a moment a bulk write shuts the others out (ways_fill_and_copy). Not to be nested. */
+void ways_enter(struct ways *ways);
+void ways_leave(struct ways *ways);
 
 /* Count what went by the stub or the monitor. */
 void ways_count(struct ways *ways, enum way way, bool write, uint64_t bytes);

@@ -1,18 +1,20 @@
 /* RAM and ROM in bulk: which way each span takes. */
 #include "target/ways_internal.h"
 
+#include "base/log.h"
 #include "target/direct_ram.h"
 #include "target/memory_file.h"
 #include "target/qtest.h"
 #include "target/transfer.h"
 #include "target/translate.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
 
 /* How many runs from here lie behind each other, at the target and here; *length: all of them. */
-static size_t span(const struct target_run *runs, size_t count, size_t *length)
+size_t ways_span(const struct target_run *runs, size_t count, size_t *length)
 {
     size_t some = 1;
     *length = runs[0].length;
@@ -24,57 +26,12 @@ static size_t span(const struct target_run *runs, size_t count, size_t *length)
     return some;
 }
 
-static void settle(struct target_run *runs, size_t count)
+void ways_settle(struct target_run *runs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         runs[i].done = runs[i].length;
         runs[i].error = TARGET_OK;
     }
-}
-
-/* QEMU writes the last byte of each page's part itself: what it has translated of it goes. */
-static enum target_error touch_pages(struct ways *ways, target_client client, uint64_t physical,
-                                     uint8_t *bytes, size_t length)
-{
-    size_t count = (size_t)(physical % TARGET_PAGE_SIZE + length - 1) / TARGET_PAGE_SIZE + 1;
-    struct target_run *run = calloc(count, sizeof *run);
-    enum target_error error = run ? TARGET_OK : TARGET_NO_MEMORY;
-    for (size_t i = 0, at = 0; i < count && run; i++) {
-        at += TARGET_PAGE_SIZE - (size_t)((physical + at) % TARGET_PAGE_SIZE);
-        if (at > length)
-            at = length;
-        run[i] =
-            (struct target_run){.address = physical + at - 1, .bytes = bytes + at - 1, .length = 1};
-    }
-    if (run && qtest_connected(ways->qtest)) {
-        error = ways_natural(ways, run, count, true);
-    } else if (run) {
-        struct transfer_settings settings = {.stub = ways->monitor->stub,
-                                             .client = client,
-                                             .space = RSP_SPACE_PHYSICAL,
-                                             .write = true,
-                                             .address_mask = UINT64_MAX};
-        error = transfer_runs(&settings, run, count);
-    }
-    free(run);
-    return error;
-}
-
-static enum target_error by_direct_ram(struct ways *ways, target_client client,
-                                       const struct target_region *region, uint64_t physical,
-                                       uint8_t *bytes, size_t length, bool write)
-{
-    enum direct_ram_writes writes = direct_ram_writes(ways->direct);
-    if (!direct_ram_opened(ways->direct) || (write && writes == DIRECT_RAM_NO_WRITES))
-        return TARGET_UNSUPPORTED;
-    enum target_error error =
-        direct_ram_move(ways->direct, client, region, translate_changes(ways->translate), physical,
-                        bytes, length, write);
-    if (error == TARGET_OK && write && writes == DIRECT_RAM_TOUCHED_LAST)
-        error = touch_pages(ways, client, physical, bytes, length);
-    if (error == TARGET_OK)
-        ways_count(ways, WAY_DIRECT_RAM, write, length);
-    return error;
 }
 
 static enum target_error by_memory_file(struct ways *ways, target_client client,
@@ -131,7 +88,7 @@ static enum target_error by_qtest(struct ways *ways, struct target_run *runs, si
             i++;
             continue;
         }
-        size_t some = span(&runs[i], count - i, &length);
+        size_t some = ways_span(&runs[i], count - i, &length);
         if (write && is_width(length)) {
             requests[made++] = store_of(ways, &runs[i], length);
             i += some;
@@ -216,44 +173,93 @@ static void by_spans(struct ways *ways, target_client client, struct target_run 
     size_t length;
     for (size_t i = 0; i < count;) {
         struct target_region region;
-        size_t some = span(&runs[i], count - i, &length);
+        size_t some = ways_span(&runs[i], count - i, &length);
         if (length == 0) {
-            settle(&runs[i], some);
+            ways_settle(&runs[i], some);
         } else if (translate_classify(ways->translate, client, runs[i].address, &region) ==
                        TARGET_OK &&
                    region.first <= runs[i].address && length - 1 <= region.last - runs[i].address &&
                    !ways_running(ways)) {
-            enum target_error error =
-                by_direct_ram(ways, client, &region, runs[i].address, runs[i].bytes, length, write);
+            enum target_error error = ways_by_direct_ram(ways, client, &region, runs[i].address,
+                                                         runs[i].bytes, length, write);
             if (error == TARGET_UNSUPPORTED && !write)
                 error =
                     by_memory_file(ways, client, &region, runs[i].address, runs[i].bytes, length);
             if (error == TARGET_OK)
-                settle(&runs[i], some);
+                ways_settle(&runs[i], some);
         }
         i += some;
     }
 }
 
+/* qtest was lost with a fill unanswered, which QEMU may carry out yet. A new connection is served
+ * when all of the old one was carried out. */
+static bool settle_qtest(struct ways *ways)
+{
+    char message[160] = "";
+    if (qtest_connected(ways->qtest))
+        return true;
+    if (!rsp_client_connected(ways->monitor->stub->rsp) ||
+        qtest_connect(ways->qtest, &ways->qtest_endpoint, message, sizeof message) != TARGET_OK)
+        return false;
+    ways->notes[WAY_QTEST][0] = '\0';
+    log_info("target", "qtest is back");
+    return true;
+}
+
+/* What is not done yet, by the ways that QEMU takes part in. */
+static enum target_error by_qemu(struct ways *ways, target_client client, struct target_run *runs,
+                                 size_t count, bool write)
+{
+    if (qtest_connected(ways->qtest)) {
+        enum target_error error = by_qtest(ways, runs, count, write);
+        if (error != TARGET_GONE)
+            return error;
+    }
+    /* RAM may be written once more: what qtest had not acknowledged goes by the stub. */
+    return ways_by_stub(ways, client, runs, count, false, write);
+}
+
+/* The same where a filler may stand. When it cannot be told whether it comes yet, what was written
+ * is not counted. */
+static enum target_error over_filler(struct ways *ways, target_client client,
+                                     struct target_run *runs, size_t count)
+{
+    bool settled = settle_qtest(ways);
+    enum target_error error = by_qemu(ways, client, runs, count, true);
+    if (error == TARGET_NO_MEMORY || error == TARGET_INVALID)
+        error = ways_by_stub(ways, client, runs, count, false, true);
+    for (size_t i = 0; i < count && !settled; i++) {
+        runs[i].done = 0;
+        runs[i].error = error = error != TARGET_OK ? error : TARGET_FAILED;
+    }
+    if (error != TARGET_OK && rsp_client_connected(ways->monitor->stub->rsp))
+        log_error("target", "zeros may stand from 0x%" PRIx64 " on, where a write was cut short",
+                  runs[0].address);
+    return error;
+}
+
 enum target_error ways_bulk(struct ways *ways, target_client client, struct target_run *runs,
                             size_t count, bool write)
 {
-    bool fast = direct_ram_opened(ways->direct) || (!write && ways_file_usable(ways));
+    bool direct = direct_ram_opened(ways->direct), filler = false;
     enum target_error error = TARGET_OK;
     for (size_t i = 0; i < count; i++) {
         runs[i].done = 0;
         runs[i].error = TARGET_CANCELLED;
     }
-    if (fast && !ways_running(ways))
+    if (ways_running(ways))
+        ; /* by those that go on then */
+    else if (direct && write && direct_ram_writes(ways->direct) == DIRECT_RAM_FILLED_FIRST)
+        filler = ways_fill_and_copy(ways, client, runs, count);
+    else if (direct || (!write && ways_file_usable(ways)))
         by_spans(ways, client, runs, count, write);
-    if (qtest_connected(ways->qtest)) {
-        error = by_qtest(ways, runs, count, write);
-        if (error != TARGET_GONE)
-            goto done;
+    if (filler) {
+        error = over_filler(ways, client, runs, count);
+        ways_filler_gone(ways);
+    } else {
+        error = by_qemu(ways, client, runs, count, write);
     }
-    /* RAM may be written once more: what qtest had not acknowledged goes by the stub. */
-    error = ways_by_stub(ways, client, runs, count, false, write);
-done:
     for (size_t i = 0; i < count; i++) {
         if (runs[i].error == TARGET_CANCELLED)
             runs[i].error = error != TARGET_OK ? error : TARGET_FAILED;
