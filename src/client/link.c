@@ -282,7 +282,7 @@ static bool take_message(struct link *link)
     if (message.type == MESSAGE_NOTIFICATION) {
         notified(link, &message);
     } else if (message.type == MESSAGE_RESPONSE && link->awaited && message.id == link->id) {
-        link->response = message;
+        message_move(&link->response, &message);
         link->answered = true;
         link->awaited = false;
         link->held = size;

@@ -45,6 +45,40 @@ msgpack_packer *answer_result(struct answer *answer, HRESULT hr, uint32_t outs)
     return &answer->packer;
 }
 
+/* A number in the shortest form there is. */
+static uint8_t *put_number(uint8_t *at, uint64_t number)
+{
+    unsigned form = number <= UINT8_MAX    ? 0
+                    : number <= UINT16_MAX ? 1
+                    : number <= UINT32_MAX ? 2
+                                           : 3;
+    if (number > 0x7f)
+        *at++ = (uint8_t)(0xcc + form); /* uint 8, 16, 32, 64 */
+    for (unsigned left = 1u << form; left-- > 0;)
+        *at++ = (uint8_t)(number >> 8 * left);
+    return at;
+}
+
+/* By hand: it is the answer to every write. */
+void answer_number(struct answer *answer, HRESULT hr, uint64_t number)
+{
+    uint8_t *head = buffer_reserve(answer->frame, 2 + 5 + 2 + 5 + 9), *at = head;
+
+    if (!head) {
+        answer->no_memory = true;
+        return;
+    }
+    *at++ = 0x94; /* array of 4 */
+    *at++ = MESSAGE_RESPONSE;
+    at = put_number(at, answer->id);
+    *at++ = 0xc0; /* no error */
+    *at++ = 0x92; /* array of 2 */
+    at = put_number(at, (uint32_t)hr);
+    at = put_number(at, number);
+    buffer_commit(answer->frame, (size_t)(at - head));
+    answer->packed = true;
+}
+
 /* What stands before the bytes of a bin result, in forms of fixed width. */
 #define BIN_HEAD 15u
 

@@ -24,6 +24,9 @@ void answer_init(struct answer *answer, struct buffer *frame, uint32_t id);
 /* Begin a result of outs values after its HRESULT; they are packed onto what is returned. */
 msgpack_packer *answer_result(struct answer *answer, HRESULT hr, uint32_t outs);
 
+/* A whole result that is one number. */
+void answer_number(struct answer *answer, HRESULT hr, uint64_t number);
+
 /* A result that is one bin: reserve room for size bytes (NULL: no memory), read right into it, so
  * that 64 MiB are not copied once more, then say how many there are. */
 uint8_t *answer_bin_reserve(struct answer *answer, uint32_t size);

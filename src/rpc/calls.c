@@ -42,7 +42,7 @@ struct call {
 static HRESULT result_number(struct running *running, HRESULT hr, uint64_t number)
 {
     if (SUCCEEDED(hr))
-        msgpack_pack_uint64(answer_result(&running->answer, hr, 1), number);
+        answer_number(&running->answer, hr, number);
     return hr;
 }
 

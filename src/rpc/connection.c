@@ -1,6 +1,3 @@
-#ifdef HAVE_CONFIG_H
-#include <config.h> /* memmem */
-#endif
 #include "rpc/connection.h"
 
 #include "base/buffer.h"
@@ -300,8 +297,8 @@ static bool overtake(struct rpc_connection *connection, const uint8_t *bytes, si
     struct buffer reply = {0};
     const char *fault;
 
-    /* The name is looked for first because decoding costs an allocation. */
-    if (length > OVERTAKING_MOST || !memmem(bytes, length, "SetInterrupt", 12) ||
+    /* The name is looked at first: it is nearly always another. */
+    if (length > OVERTAKING_MOST || !shallow_may_ask(bytes, length, "SetInterrupt") ||
         !message_decode(&message, bytes, length, &fault))
         return false;
     bool overtakes = call_overtakes(&message);

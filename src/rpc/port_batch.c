@@ -1,6 +1,3 @@
-#ifdef HAVE_CONFIG_H
-#include <config.h> /* memmem */
-#endif
 #include "rpc/port_batch.h"
 
 #include "base/log.h"
@@ -33,7 +30,7 @@ struct running {
 
 bool port_batch_looks_like(const uint8_t *bytes, size_t length)
 {
-    return length <= REQUEST_MOST && memmem(bytes, length, call_name, sizeof call_name - 1);
+    return length <= REQUEST_MOST && shallow_may_ask(bytes, length, call_name);
 }
 
 struct port_batch *port_batch_new(void)

@@ -25,27 +25,30 @@ static void batch_free(struct batch *batch)
     free(batch->bytes);
 }
 
-/* Take the dirty bytes of these lines. False, with nothing changed: out of memory. */
+/* Take the dirty bytes of these lines, at most SPACE_BATCH_PAGES. False, with nothing changed: out
+ * of memory. */
 static bool batch_take(struct batch *batch, struct session *session, const uint64_t *addresses,
                        size_t count)
 {
+    struct view_line *lines[SPACE_BATCH_PAGES];
     struct view *view = &session->view;
-    size_t total = 0, used = 0;
+    size_t total = 0, used = 0, some = 0;
 
     memset(batch, 0, sizeof(*batch));
     for (size_t i = 0; i < count; i++) {
-        const struct view_line *line = view_find(view, addresses[i]);
-        total += line ? line->dirty_count : 0;
+        struct view_line *line = view_find(view, addresses[i]);
+        if (!line || !line->dirty_count)
+            continue;
+        total += line->dirty_count;
+        lines[some++] = line;
     }
     batch->pages = pages_new_count(count);
     batch->bytes = malloc(total ? total : 1);
     if (!batch->pages || !batch->bytes)
         goto fail;
-    for (size_t i = 0; i < count; i++) {
-        const struct view_line *line = view_find(view, addresses[i]);
+    for (size_t i = 0; i < some; i++) {
+        const struct view_line *line = lines[i];
         size_t offset, length;
-        if (!line || !line->dirty_count)
-            continue;
         batch->pages->page[batch->pages->count++] =
             (struct page){.address = line->page, .length = VIEW_LINE_SIZE};
         for (size_t at = 0; view_next_dirty(line, at, VIEW_LINE_SIZE, &offset, &length);
@@ -56,10 +59,8 @@ static bool batch_take(struct batch *batch, struct session *session, const uint6
             used += length;
         }
     }
-    for (size_t i = 0; i < batch->pages->count; i++) {
-        struct view_line *line = view_find(view, batch->pages->page[i].address);
-        view_mark_clean(view, line, 0, VIEW_LINE_SIZE);
-    }
+    for (size_t i = 0; i < some; i++)
+        view_mark_clean(view, lines[i], 0, VIEW_LINE_SIZE);
     return true;
 fail:
     batch_free(batch);
@@ -154,7 +155,7 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
 
     for (size_t at = 0; at < pages->count;) {
         if (!at || target->ops->translation_epoch(target) != pages->epoch) {
-            enum target_error error = pages_look_up(session, pages, at, false);
+            enum target_error error = pages_look_up(session, pages, at, true);
             if (error) {
                 runs_fail(session, run, left, error, result);
                 return;

@@ -115,12 +115,12 @@ struct page {
     size_t first, length; /* the bytes of it that are wanted */
     enum page_kind kind;
     enum target_error error; /* of PAGE_FAULT */
-    bool from_view;          /* the view knew: region is not filled in */
+    bool from_view;          /* the view knew: region holds nothing */
     uint64_t physical;       /* of the page */
     struct target_region region;
 };
 
-/* The next pages of a call. */
+/* The next pages of a call, in one block of memory. */
 struct pages {
     size_t capacity, count;
     uint64_t epoch; /* of what was found */

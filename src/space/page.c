@@ -8,17 +8,16 @@
 
 struct pages *pages_new_count(size_t count)
 {
-    struct pages *pages = calloc(1, sizeof(*pages));
+    const size_t each = sizeof(struct page) + sizeof(struct target_translation) + sizeof(uint64_t);
+    struct pages *pages = malloc(sizeof(*pages) + count * each);
     if (!pages)
         return NULL;
     pages->capacity = count;
-    pages->addresses = malloc(count * sizeof(*pages->addresses));
-    pages->found = malloc(count * sizeof(*pages->found));
-    pages->page = malloc(count * sizeof(*pages->page));
-    if (!pages->addresses || !pages->found || !pages->page) {
-        pages_free(pages);
-        return NULL;
-    }
+    pages->count = 0;
+    pages->epoch = 0;
+    pages->page = (struct page *)(pages + 1);
+    pages->found = (struct target_translation *)(pages->page + count);
+    pages->addresses = (uint64_t *)(pages->found + count);
     return pages;
 }
 
@@ -32,11 +31,6 @@ struct pages *pages_new(uint64_t offset, size_t size)
 
 void pages_free(struct pages *pages)
 {
-    if (!pages)
-        return;
-    free(pages->addresses);
-    free(pages->found);
-    free(pages->page);
     free(pages);
 }
 
@@ -131,6 +125,8 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
                 page->kind = PAGE_CACHED;
                 page->error = TARGET_OK;
                 page->physical = line->physical;
+                page->region.first = 1; /* no region holds anything */
+                page->region.last = 0;
             } else {
                 pages->addresses[unknown++] = page->address;
             }

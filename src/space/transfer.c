@@ -92,6 +92,17 @@ static const struct page *page_of(const struct pages *pages, size_t from, size_t
     return NULL;
 }
 
+/* The same for runs in rising order, one after the other: *index is where the last one's page was.
+ */
+static const struct page *page_onward(const struct pages *pages, size_t *index, size_t to,
+                                      uint64_t address)
+{
+    uint64_t wanted = address & TARGET_PAGE_MASK;
+    while (*index < to && pages->page[*index].address < wanted)
+        (*index)++;
+    return *index < to && pages->page[*index].address == wanted ? &pages->page[*index] : NULL;
+}
+
 static bool region_holds(const struct target_region *region, uint64_t physical)
 {
     return region->first <= physical && physical <= region->last;
@@ -254,8 +265,8 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
     else
         target->ops->write_virtual(target, session->client, session->cpu, run, count);
     /* Also what was not acknowledged may have arrived. */
-    for (size_t i = 0; i < count; i++) {
-        const struct page *page = page_of(pages, from, to, run[i].address);
+    for (size_t i = 0, at = from; i < count; i++) {
+        const struct page *page = page_onward(pages, &at, to, run[i].address);
         transfer_changed(session, kind, page->address,
                          page->physical + (run[i].address - page->address), run[i].length);
     }

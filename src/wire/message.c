@@ -46,9 +46,14 @@ bool message_decode(struct message *message, const uint8_t *bytes, size_t length
                     const char **fault)
 {
     size_t used = 0;
+    const msgpack_object nil = {.type = MSGPACK_OBJECT_NIL};
+    msgpack_object root;
 
-    *message = (struct message){0};
+    message->id = 0;
+    message->method = message->params = message->error = message->result = nil;
     msgpack_unpacked_init(&message->store);
+    if (shallow_decode(&message->shallow, &root, bytes, length))
+        return take_apart(message, &root, fault);
     msgpack_unpack_return unpacked =
         msgpack_unpack_next(&message->store, (const char *)bytes, length, &used);
     if (unpacked == MSGPACK_UNPACK_NOMEM_ERROR)
@@ -64,6 +69,17 @@ bool message_decode(struct message *message, const uint8_t *bytes, size_t length
 void message_free(struct message *message)
 {
     msgpack_unpacked_destroy(&message->store);
+}
+
+void message_move(struct message *to, struct message *from)
+{
+    *to = *from;
+    msgpack_unpacked_init(&from->store);
+    msgpack_object *const arrays[] = {&to->params, &to->error, &to->result};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        if (arrays[i]->type == MSGPACK_OBJECT_ARRAY &&
+            arrays[i]->via.array.ptr == from->shallow.values)
+            arrays[i]->via.array.ptr = to->shallow.values;
 }
 
 bool message_text_is(const msgpack_object *object, const char *text)

@@ -2,7 +2,7 @@
  * directory:
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc -Iinclude tests/fuzz/fuzz_frame.c \
- *       src/wire/frame.c src/wire/message.c -lmsgpackc -o /tmp/fuzz_frame
+ *       src/wire/frame.c src/wire/message.c src/wire/shallow.c -lmsgpackc -o /tmp/fuzz_frame
  *   /tmp/fuzz_frame -max_total_time=30
  *
  * The first byte says how large the pieces are in which the rest arrives. */

@@ -145,6 +145,31 @@ START_TEST(virtual_memory_both_ways)
 }
 END_TEST
 
+/* Answers of one number are put together by hand: byte for byte what msgpack-c makes of them. */
+START_TEST(every_length_of_a_number)
+{
+    static const uint64_t edges[] = {0,          1,
+                                     0x7f,       0x80,
+                                     UINT8_MAX,  UINT8_MAX + 1,
+                                     UINT16_MAX, UINT16_MAX + 1,
+                                     UINT32_MAX, UINT64_C(1) << 32,
+                                     UINT64_MAX};
+    const size_t count = sizeof edges / sizeof edges[0];
+
+    for (size_t i = 0; i < count * count; i++) {
+        uint64_t id = edges[i / count], number = edges[i % count];
+        if (id > UINT32_MAX)
+            continue;
+        forget();
+        words_pack(&request, "[iun[iu]]", 1, id, (int)(i % 2), number);
+        ck_assert(call_answer_number(machine.a, "rpc#1", "WriteIo", (uint32_t)id,
+                                     i % 2 ? S_FALSE : S_OK, number, &reply));
+        ck_assert_uint_eq(reply.length, request.length);
+        ck_assert_mem_eq(buffer_bytes(&reply), buffer_bytes(&request), reply.length);
+    }
+}
+END_TEST
+
 START_TEST(a_partial_transfer_says_how_far_it_got)
 {
     static const uint8_t bytes[8192];
@@ -354,6 +379,7 @@ int main(void)
     tcase_add_test(tcase, hello_tells_what_the_target_is);
     tcase_add_test(tcase, hello_of_another_version_is_refused);
     tcase_add_test(tcase, virtual_memory_both_ways);
+    tcase_add_test(tcase, every_length_of_a_number);
     tcase_add_test(tcase, a_partial_transfer_says_how_far_it_got);
     tcase_add_test(tcase, nothing_at_all_is_fine);
     tcase_add_test(tcase, the_largest_read_is_short_but_fits);
