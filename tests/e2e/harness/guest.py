@@ -1,6 +1,7 @@
 """A guest under QEMU: the test kernel of tests/guest, or a machine with none (kernel=None)."""
 
 import contextlib
+import functools
 import itertools
 import os
 import re
@@ -87,6 +88,18 @@ def forget_kernels():
         _kernels.clear()
 
 
+@functools.lru_cache(None)
+def kvm_trouble():
+    """Why guests cannot run under KVM here; "" where they can: the test kernel boots in one."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "there is no /dev/kvm that we may use"
+    try:
+        Guest("x86_64", accel="kvm").stop()
+    except (TimeoutError, OSError, AssertionError) as error:
+        return f"the test kernel does not boot under KVM: {str(error)[:200]}"
+    return ""
+
+
 class GuestFault(Exception):
     """The guest's own access faulted."""
 
@@ -105,13 +118,16 @@ class Guest:
     kernel_image  False: nothing is booted
     paused        start halted, before the first instruction (-S)
     tcp           the GDB stub and the monitor listen on TCP ports of the loopback instead of unix sockets
+    accel         "tcg", or "kvm" where kvm_trouble() says nothing
     extra         more QEMU options
     by_daemon     the daemon is to start it: give it .argv as its command, then call .arrived()
 
     endpoints for the daemon: .gdb and .qmp; sockets live in .directory.
     """
 
-    def __init__(self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False):
+    def __init__(
+        self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False, accel="tcg"
+    ):
         self.arch = arch
         self.map = MAPS[arch]
         image = kernel(arch) if kernel_image else None
@@ -124,7 +140,7 @@ class Guest:
         self._listeners = {}
         self.qmp_control = None
         self.trace_path = os.path.join(self.directory, "trace.log")
-        argv = list(MACHINES[arch]) + ["-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
+        argv = list(MACHINES[arch]) + ["-accel", accel, "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
         argv += ["-trace", f"file={self.trace_path}"]
         argv += ["-chardev", f"socket,id=serial,path={self.directory}/serial", "-serial", "chardev:serial"]
         argv += ["-chardev", f"socket,id=control,path={self.directory}/control", "-mon", "chardev=control,mode=control"]
