@@ -56,7 +56,7 @@ static void done(double start)
     printf("%.9f\n", clock_now() - start);
 }
 
-/* Bulk: BASE SIZE RANDOM(0: zeros) */
+/* Bulk: BASE SIZE RANDOM(0: zeros); a read has no RANDOM: there is noise to be read. */
 
 typedef HRESULT write_fn(spacebridge_t *, uint64_t, const void *, size_t, size_t *);
 typedef HRESULT read_fn(spacebridge_t *, uint64_t, void *, size_t, size_t *);
@@ -77,14 +77,37 @@ static void bulk_write(write_fn *write)
     free(bytes);
 }
 
-static void bulk_read(read_fn *read)
+static void bulk_read(read_fn *read, write_fn *write)
 {
     size_t size = (size_t)number[1], count = 0;
-    uint8_t *bytes = room(size);
+    uint8_t *bytes = room(size), *there = room(size);
 
+    noise_fill(there, size);
+    check_count(write(sb, number[0], there, size, &count), &count, size, "what is to be read");
     double start = clock_now();
     check_count(read(sb, number[0], bytes, size, &count), &count, size, "a bulk read");
     done(start);
+    if (memcmp(bytes, there, size) != 0)
+        give_up("a bulk read gave other bytes than are there");
+    free(bytes);
+    free(there);
+}
+
+/* START SIZE, one byte over and over. */
+static void bulk_fill(HRESULT (*fill)(spacebridge_t *, uint64_t, uint32_t, const void *, uint32_t,
+                                      uint32_t *),
+                      read_fn *read)
+{
+    size_t size = (size_t)number[1], count = 0;
+    uint8_t *bytes = room(size), byte = 0x5a;
+    uint32_t filled = 0;
+
+    double start = clock_now();
+    check(fill(sb, number[0], (uint32_t)size, &byte, 1, &filled), "a fill");
+    done(start);
+    check_count(read(sb, number[0], bytes, size, &count), &count, size, "what was filled");
+    if (filled != size || bytes[0] != byte || memcmp(bytes, bytes + 1, size - 1) != 0)
+        give_up("a fill filled other than it said");
     free(bytes);
 }
 
@@ -102,11 +125,19 @@ static void write_physical(void)
 }
 static void read_virtual(void)
 {
-    bulk_read(spacebridge_read_virtual_uncached);
+    bulk_read(spacebridge_read_virtual_uncached, spacebridge_write_virtual_uncached);
 }
 static void read_physical(void)
 {
-    bulk_read(spacebridge_read_physical);
+    bulk_read(spacebridge_read_physical, spacebridge_write_physical);
+}
+static void fill_virtual(void)
+{
+    bulk_fill(spacebridge_fill_virtual, spacebridge_read_virtual_uncached);
+}
+static void fill_physical(void)
+{
+    bulk_fill(spacebridge_fill_physical, spacebridge_read_physical);
 }
 
 /* Sequential cached reads: BASE SIZE PIECE */
@@ -181,6 +212,26 @@ static void trips_cached(void)
 static void trips_uncached(void)
 {
     round_trips(spacebridge_write_virtual_uncached);
+}
+
+/* Small physical reads: ADDRESS COUNT PORT, each after a write to that port, which makes the memory
+ * map uncertain; PORT 0: none. Seconds of one read. */
+static void map_reads(void)
+{
+    uint64_t value;
+    uint8_t byte = 0x20;
+    size_t count;
+    double taken = 0;
+
+    for (size_t i = 0; i <= number[1]; i++) { /* the first one is not counted */
+        if (number[2])
+            check(spacebridge_write_io(sb, 1, 0, 1, number[2], &byte, 1, NULL), "WriteIo");
+        double start = clock_now();
+        check_count(spacebridge_read_physical(sb, number[0], &value, sizeof value, &count), &count,
+                    sizeof value, "a small read");
+        taken += i > 0 ? clock_now() - start : 0;
+    }
+    printf("%.9f\n", taken / (double)number[1]);
 }
 
 /* Ports: PORT COUNT, one by one: seconds of one. */
@@ -314,10 +365,13 @@ static const struct {
     {"write-physical", write_physical, 3, 1},
     {"read-virtual", read_virtual, 2, 1},
     {"read-physical", read_physical, 2, 1},
+    {"fill-virtual", fill_virtual, 2, 1},
+    {"fill-physical", fill_physical, 2, 1},
     {"read-sequential", read_sequential, 3, 1},
     {"queued-writes", queued_writes, 4, 1},
     {"trips-cached", trips_cached, 2, 1},
     {"trips-uncached", trips_uncached, 2, 1},
+    {"map-reads", map_reads, 3, 1},
     {"io-single", io_single, 2, 1},
     {"io-queued", io_queued, 2, 1},
     {"latencies", latencies, 2, 1},
