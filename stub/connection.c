@@ -3,6 +3,7 @@
 #endif
 #include "stub/connection.h"
 
+#include "base/busy_poll.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rsp/packet.h"
@@ -398,6 +399,7 @@ static void serve_one(struct connection *connection)
 static void serve_all(struct connection *connection)
 {
     struct client *client = &connection->client;
+    bool served = false; /* since it last waited */
 
     while (!connection->gone && !connection->stopping && !connection->refused && !client->ending) {
         if (client_stop_due(client))
@@ -408,13 +410,18 @@ static void serve_all(struct connection *connection)
         else if (!client->waiting && connection->queue &&
                  connection->output.length < CONNECTION_OUTPUT_MOST) {
             serve_one(connection);
+            served = true;
             /* What the view answers never suspends: a flood of it takes turns with others. */
             if (connection->queue)
                 task_yield();
         } else if (connection->input_ended && !connection->queue)
             break;
-        else
+        else {
+            if (served)
+                busy_poll_expect(connection->config.busy_poll);
+            served = false;
             task_cond_wait(&connection->changed, -1);
+        }
     }
 }
 

@@ -17,10 +17,13 @@
 
 struct connection;
 
+struct busy_poll;
+
 struct connection_config {
     struct front *front;
-    const char *name; /* for the log: "stub#3"; copied */
-    const char *peer; /* copied */
+    const char *name;            /* for the log: "stub#3"; copied */
+    const char *peer;            /* copied */
+    struct busy_poll *busy_poll; /* after a reply the next request may be near; NULL: sleep */
     struct intruder_log *intruders;
     /* The connection has ended and frees itself when this returns; fd is closed already. */
     void (*ended)(void *context, struct connection *connection);

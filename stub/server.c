@@ -89,6 +89,7 @@ static void serve(void *context, int fd, const char *listener)
     served->server = server;
     struct connection_config config = {.front = &server->front,
                                        .name = name,
+                                       .busy_poll = server->config.busy_poll,
                                        .peer = peer,
                                        .intruders = &server->intruders,
                                        .ended = connection_ended,

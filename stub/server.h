@@ -8,14 +8,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct busy_poll;
 struct stub_server;
 
 struct stub_config {
-    enum cache_policy policy; /* of a new client's view */
-    bool attach_halt;         /* a client that attaches halts the target */
-    bool allow_kill;          /* clients may end the target */
-    double timeout;           /* seconds to wait for a target that was asked to halt */
-    unsigned max_connections; /* a peer beyond it is closed at once */
+    enum cache_policy policy;    /* of a new client's view */
+    bool attach_halt;            /* a client that attaches halts the target */
+    bool allow_kill;             /* clients may end the target */
+    double timeout;              /* seconds to wait for a target that was asked to halt */
+    struct busy_poll *busy_poll; /* for the next request; NULL: sleep */
+    unsigned max_connections;    /* a peer beyond it is closed at once */
 };
 
 /* NULL when out of memory. */

@@ -1,7 +1,7 @@
 /* A libev reader that can keep a pace. A peer that answers many small requests one by one wakes its
- * reader for each answer, and pays for it: waking a sleeper costs QEMU's stub as much as carrying out
- * a small write. While much is under way the reader does not sleep on the socket but looks at it at
- * intervals. By measurement on QEMU 7.2 the same stub then takes bulk writes a fifth faster.
+ * reader for each answer, and pays for it: waking a sleeper costs QEMU's stub as much as carrying
+ * out a small write. While much is under way the reader does not sleep on the socket but looks at
+ * it at intervals. By measurement on QEMU 7.2 the same stub then takes bulk writes a fifth faster.
  *
  * The watcher's callback is called with EV_READ in either manner, in pace perhaps with nothing to
  * read. Source of the clock: timerfd_create(2); libev's own timers count in milliseconds. */

@@ -3,6 +3,7 @@
 #include "config.h"
 #endif
 
+#include "base/busy_poll.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "daemon/guest.h"
@@ -34,6 +35,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct daemon {
     struct options options;
     struct ev_loop *loop;
+    struct busy_poll busy_poll;
     struct listeners listeners;
     struct guest *guest; /* NULL: it was there before us */
     struct target *target;
@@ -122,16 +124,22 @@ static bool start(struct daemon *daemon)
         .attach_halt = options->attach_halt,
         .timeout = options->timeout,
         .pipeline = options->pipeline,
-        .ways = {.qtest = options->qtest, .direct_ram = options->direct_ram},
+        .ways = {.qtest = options->qtest,
+                 .direct_ram = options->direct_ram,
+                 .busy_poll = &daemon->busy_poll},
+        .busy_poll = &daemon->busy_poll,
         .reattach = true,
     };
     struct space_config space = {.policy = options->cache, .cache_size = options->cache_size};
-    struct rpc_config rpc = {.policy = options->cache, .max_connections = options->max_connections};
+    struct rpc_config rpc = {.policy = options->cache,
+                             .busy_poll = &daemon->busy_poll,
+                             .max_connections = options->max_connections};
     /* A debugger takes for granted that what it has written is in the target. */
     struct stub_config stub = {.policy = CACHE_WRITE_THROUGH,
                                .attach_halt = !options->stub_attach_keep,
                                .allow_kill = options->allow_kill,
                                .timeout = options->timeout,
+                               .busy_poll = &daemon->busy_poll,
                                .max_connections = options->max_connections};
     char error[GUEST_ERROR_SIZE];
 
@@ -277,6 +285,7 @@ int main(int argc, char **argv)
         log_error("daemon", "no event loop");
         return EXIT_FAILED;
     }
+    busy_poll_init(&daemon.busy_poll, daemon.loop, daemon.options.busy_poll);
     if (!listeners_open(&daemon.listeners, &daemon.options, error)) {
         log_error("daemon", "%s", error);
         return EXIT_FAILED;

@@ -1,5 +1,7 @@
 #include "daemon/options.h"
 
+#include "base/busy_poll.h"
+
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -138,6 +140,16 @@ static bool set_pipeline(struct options *options, const char *value, char *error
     return true;
 }
 
+static bool set_busy_poll(struct options *options, const char *value, char *error)
+{
+    unsigned long long number;
+    if (!parse_count(&number, value, 0, BUSY_POLL_MOST))
+        return refuse(error, "'%s' is not a number of microseconds from 0 to %u", value,
+                      BUSY_POLL_MOST);
+    options->busy_poll = (unsigned)number;
+    return true;
+}
+
 static bool set_choice(enum ways_choice *choice, const char *value, char *error)
 {
     static const char *const names[] = {[WAYS_AUTO] = "auto", [WAYS_ON] = "on", [WAYS_OFF] = "off"};
@@ -206,6 +218,7 @@ static const struct setting {
     {"cache-size", "BYTES", set_cache_size, "what a view may hold (1024000)"},
     {"timeout", "SECONDS", set_timeout, "silence after which the target counts as lost (10)"},
     {"pipeline", "N", set_pipeline, "requests in flight upstream (16 on QEMU, else 1)"},
+    {"busy-poll", "USEC", set_busy_poll, "stay awake that long for the next answer or call (100)"},
     {"qtest", "auto|on|off", set_qtest,
      "memory and ports beside the stub, also while running (auto: for guests started here)"},
     {"direct-ram", "auto|on|off", set_direct_ram, "the guest's RAM in QEMU's own memory (off)"},
@@ -308,6 +321,7 @@ static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof *options);
     options->cache = CACHE_WRITE_BACK;
+    options->busy_poll = BUSY_POLL_DEFAULT;
     options->cache_size = SPACE_CACHE_SIZE_DEFAULT;
     options->timeout = 10;
     options->max_connections = 1024;

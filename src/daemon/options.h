@@ -27,9 +27,10 @@ struct options {
     bool stub_attach_keep; /* GDB clients leave the target running */
     bool allow_kill;       /* GDB clients may end the target */
     enum cache_policy cache;
-    size_t cache_size; /* bytes */
-    double timeout;    /* seconds */
-    unsigned pipeline; /* 0: by the kind of stub */
+    size_t cache_size;  /* bytes */
+    double timeout;     /* seconds */
+    unsigned pipeline;  /* 0: by the kind of stub */
+    unsigned busy_poll; /* microseconds */
     enum ways_choice qtest, direct_ram;
     unsigned max_connections;
     bool allow_remote;

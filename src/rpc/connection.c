@@ -1,6 +1,7 @@
 #include "rpc/connection.h"
 
 #include "base/buffer.h"
+#include "base/busy_poll.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rpc/answer.h"
@@ -533,6 +534,8 @@ static void serve_all(struct rpc_connection *connection)
         } else if (connection->count == 0 && input_done(connection)) {
             break;
         } else {
+            if (requests > 0)
+                busy_poll_expect(connection->config.busy_poll);
             task_cond_wait(&connection->changed, -1);
             requests = bytes = 0;
         }

@@ -16,12 +16,14 @@
 /* Output that may wait to be written before the next request has to wait. */
 #define CONNECTION_OUTPUT_MOST ((size_t)1024 * 1024)
 
+struct busy_poll;
 struct rpc_connection;
 
 struct rpc_connection_config {
     struct space *space;
     enum cache_policy policy;
-    const char *name; /* for the log: "rpc#3"; copied */
+    const char *name;            /* for the log: "rpc#3"; copied */
+    struct busy_poll *busy_poll; /* after an answer the next request may be near; NULL: sleep */
     /* The connection has ended and frees itself when this returns; fd is closed already. Called in
      * its task. */
     void (*ended)(void *context, struct rpc_connection *connection);

@@ -80,6 +80,7 @@ static void serve(void *context, int fd, const char *listener)
     struct rpc_connection_config config = {.space = server->space,
                                            .policy = server->config.policy,
                                            .name = name,
+                                           .busy_poll = server->config.busy_poll,
                                            .ended = connection_ended,
                                            .context = served};
     served->connection = rpc_connection_new(server->loop, fd, &config);

@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct busy_poll;
 struct rpc_server;
 
 struct rpc_config {
-    enum cache_policy policy; /* of a new view */
-    unsigned max_connections; /* a peer beyond it gets one Error notification and is closed */
+    enum cache_policy policy;    /* of a new view */
+    struct busy_poll *busy_poll; /* for the next request; NULL: sleep */
+    unsigned max_connections;    /* a peer beyond it gets one Error notification and is closed */
 };
 
 /* NULL when out of memory. */

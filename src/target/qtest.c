@@ -1,6 +1,7 @@
 #include "target/qtest.h"
 
 #include "base/buffer.h"
+#include "base/busy_poll.h"
 #include "base/paced_reader.h"
 #include "base/task.h"
 #include "target/base64.h"
@@ -47,6 +48,7 @@ struct qtest {
     int fd;
     bool big_endian;
     struct paced_reader reader;
+    struct busy_poll *busy_poll;
     ev_io writer;
     ev_timer silence;
     struct buffer in, out;
@@ -340,8 +342,10 @@ static void pump(struct qtest *qtest)
     if (qtest->count > 0 && !ev_is_active(&qtest->silence))
         ev_timer_again(qtest->loop, &qtest->silence);
     /* One or two are no stream, however heavy: a fill is a short line. */
-    paced_reader_pace(&qtest->reader, qtest->count >= PACE_COUNT ||
-                                          (qtest->count > 2 && qtest->weight >= PACE_WEIGHT));
+    bool much = qtest->count >= PACE_COUNT || (qtest->count > 2 && qtest->weight >= PACE_WEIGHT);
+    paced_reader_pace(&qtest->reader, much);
+    if (qtest->count > 0 && !much)
+        busy_poll_expect(qtest->busy_poll);
 }
 
 /* One line. False: the connection is closed. */
@@ -453,6 +457,11 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
     else
         qtest->big_endian = order.value == 1;
     return error;
+}
+
+void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll)
+{
+    qtest->busy_poll = poll;
 }
 
 bool qtest_connected(const struct qtest *qtest)

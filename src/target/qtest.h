@@ -21,6 +21,7 @@
 
 struct buffer;
 struct endpoint;
+struct busy_poll;
 struct qtest;
 
 /* The most bytes of one read or write, by measurement: QEMU searches all that it has of a line
@@ -74,6 +75,8 @@ void qtest_free(struct qtest *qtest);
  * one waits, and is given up after the time-out. */
 enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint, char *message,
                                 size_t size);
+/* Stay awake while an answer is waited for that comes soon. NULL, as at first: do not. */
+void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll);
 bool qtest_connected(const struct qtest *qtest);
 /* Close quietly: calls under way return TARGET_GONE, the listener hears nothing. */
 void qtest_close(struct qtest *qtest);

@@ -331,6 +331,11 @@ void rsp_client_set_acks(struct rsp_client *client, bool acks)
     client->acks = acks;
 }
 
+void rsp_client_set_busy_poll(struct rsp_client *client, struct busy_poll *poll)
+{
+    client->busy_poll = poll;
+}
+
 void rsp_client_set_depth(struct rsp_client *client, unsigned depth)
 {
     client->depth = depth > 0 ? depth : 1;

@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 struct buffer;
+struct busy_poll;
 struct endpoint;
 struct rsp_client;
 
@@ -130,6 +131,8 @@ void rsp_client_fail_resumed(struct rsp_client *client);
 /* Is that why the last connection ended? */
 bool rsp_client_intruded(const struct rsp_client *client);
 
+/* Stay awake while a reply is waited for that comes soon. NULL, as at first: do not. */
+void rsp_client_set_busy_poll(struct rsp_client *client, struct busy_poll *poll);
 /* What the stub can take. */
 void rsp_client_set_acks(struct rsp_client *client, bool acks);
 void rsp_client_set_depth(struct rsp_client *client, unsigned depth);

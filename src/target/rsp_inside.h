@@ -5,6 +5,7 @@
 #define SB_TARGET_RSP_INSIDE_H
 
 #include "base/buffer.h"
+#include "base/busy_poll.h"
 #include "base/paced_reader.h"
 #include "rsp/packet.h"
 #include "target/dial.h"
@@ -61,6 +62,7 @@ struct rsp_client {
     int fd;
     struct paced_reader reading;
     ev_io writing;
+    struct busy_poll *busy_poll;
     ev_timer silence; /* active while an answer is owed to us */
     ev_timer idle;
     ev_timer later; /* fires at once: what must not happen inside the caller's call */

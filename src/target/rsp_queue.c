@@ -266,7 +266,10 @@ void rsp_pump(struct rsp_client *client)
         }
     }
     rsp_watch(client);
-    paced_reader_pace(&client->reading, client->in_flight_weight >= RSP_PACE_LEAST);
+    bool much = client->in_flight_weight >= RSP_PACE_LEAST;
+    paced_reader_pace(&client->reading, much);
+    if (client->in_flight && !much)
+        busy_poll_expect(client->busy_poll);
 }
 
 void rsp_flush_out(struct rsp_client *client)

@@ -1073,6 +1073,8 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     struct run_listener run = {
         .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
     upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
+    if (upstream->stub.rsp)
+        rsp_client_set_busy_poll(upstream->stub.rsp, config->busy_poll);
     if (config->have_qmp)
         upstream->qmp = qmp_new(loop, &config->qmp, config->timeout, &qmp);
     upstream->monitor = (struct monitor){.stub = &upstream->stub, .qmp = upstream->qmp};

@@ -10,15 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct busy_poll;
+
 struct upstream_config {
     struct endpoint gdb;
     bool have_qmp;
     struct endpoint qmp;
-    bool attach_halt;        /* halt the target on attach; else it goes on as it was found */
-    double timeout;          /* seconds of silence after which the target is lost */
-    unsigned pipeline;       /* requests in flight; 0: 16 on QEMU, 1 elsewhere */
-    struct ways_config ways; /* beside the stub; all zero: none but what needs no asking */
-    bool reattach;           /* after a loss, try every second until the target is back */
+    bool attach_halt;            /* halt the target on attach; else it goes on as it was found */
+    double timeout;              /* seconds of silence after which the target is lost */
+    unsigned pipeline;           /* requests in flight; 0: 16 on QEMU, 1 elsewhere */
+    struct ways_config ways;     /* beside the stub; all zero: none but what needs no asking */
+    struct busy_poll *busy_poll; /* for the stub's replies; NULL: sleep */
+    bool reattach;               /* after a loss, try every second until the target is back */
 };
 
 /* Nothing is connected yet: the target is lost. NULL when out of memory. */

@@ -46,6 +46,8 @@ struct ways *ways_new(struct ev_loop *loop, double timeout, const struct monitor
     ways->qtest = qtest_new(loop, timeout, &listener);
     ways->direct = direct_ram_new(monitor);
     ways->file = memory_file_new(monitor);
+    if (ways->qtest)
+        qtest_set_busy_poll(ways->qtest, config->busy_poll);
     if (!ways->qtest || !ways->direct || !ways->file) {
         ways_free(ways);
         return NULL;

@@ -13,6 +13,7 @@
 
 #include <ev.h>
 
+struct busy_poll;
 struct translate;
 struct ways;
 
@@ -24,6 +25,7 @@ struct ways_config {
     enum ways_choice direct_ram; /* auto: where it can be had; off unless asked for */
     bool have_qtest;             /* the guest was started with qtest on this socket */
     struct endpoint qtest_endpoint;
+    struct busy_poll *busy_poll; /* for qtest's answers; NULL: sleep */
 };
 
 /* monitor and translate are used as they stand at each call. NULL when out of memory. */

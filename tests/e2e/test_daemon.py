@@ -41,7 +41,7 @@ def test_help_and_version(directory):
     done = run("--help", directory=directory)
     assert done.returncode == 0 and not done.stderr
     for option in ("--gdb", "--qmp", "--listen", "--stub", "--attach", "--cache", "--cache-size", "--timeout",
-                   "--pipeline", "--max-connections", "--log-level", "--log-format", "--config", "--allow-remote"):
+                   "--pipeline", "--busy-poll", "--max-connections", "--log-level", "--log-format", "--config", "--allow-remote"):
         assert option in done.stdout
     with open(os.path.join(TOP, "docs", "man", "spacebridged.8"), encoding="utf-8") as file:
         manual = file.read()
@@ -63,6 +63,8 @@ def test_help_and_version(directory):
     ["--gdb", "unix:/x", "--cache-size", "-1"],
     ["--gdb", "unix:/x", "--timeout", "soon"],
     ["--gdb", "unix:/x", "--pipeline", "0"],
+    ["--gdb", "unix:/x", "--busy-poll", "10001"],
+    ["--gdb", "unix:/x", "--busy-poll", "-1"],
     ["--gdb", "unix:/x", "--max-connections", "0"],
     ["--gdb", "unix:/x", "--attach", "maybe"],
     ["--gdb", "unix:/x", "--log-level", "loud"],
