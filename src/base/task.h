@@ -65,6 +65,8 @@ struct task_mutex {
 };
 void task_mutex_lock(struct task_mutex *mutex);
 void task_mutex_unlock(struct task_mutex *mutex);
+/* The running task holds it, and from now on that other one does. */
+void task_mutex_give(struct task_mutex *mutex, struct task *task);
 
 /* The number of tasks that have not returned yet (for orderly shut-down and tests). */
 size_t task_count(void);

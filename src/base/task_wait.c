@@ -127,6 +127,13 @@ void task_mutex_lock(struct task_mutex *mutex)
         task_suspend();
 }
 
+void task_mutex_give(struct task_mutex *mutex, struct task *task)
+{
+    if (!mutex->held || mutex->owner != task_self())
+        task_broken("task_mutex_give: not the holder of this mutex");
+    mutex->owner = task;
+}
+
 void task_mutex_unlock(struct task_mutex *mutex)
 {
     if (!mutex->held || mutex->owner != task_self())

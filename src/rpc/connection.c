@@ -435,6 +435,7 @@ static bool serve(struct rpc_connection *connection)
     }
     switch (message.type) {
     case MESSAGE_REQUEST:
+        session_more_follow(connection->session, connection->count > 0);
         if (call_carry_out(connection->session, connection->name, &message, &connection->reply))
             send_answer(connection, &connection->reply, connection->count > 0);
         else

@@ -9,15 +9,6 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Dirty bytes on their way: a copy of them, one run for each run of dirty bits, in rising order.
- * While they are under way the view holds them as clean, so that whoever changes the same memory
- * meanwhile drops them there as it drops any other clean byte. */
-struct batch {
-    struct pages *pages;
-    struct runs runs;
-    uint8_t *bytes;
-};
-
 static void batch_free(struct batch *batch)
 {
     pages_free(batch->pages);
@@ -91,6 +82,16 @@ static bool error_keeps(enum target_error error)
     return error == TARGET_RUNNING || error == TARGET_NO_MEMORY || error == TARGET_CANCELLED;
 }
 
+/* They are dirty again, but for those that were written anew meanwhile. */
+static void put_back(struct view *view, struct view_line *line, size_t offset, const uint8_t *bytes,
+                     size_t length)
+{
+    size_t end = offset + length, first, count;
+    for (size_t at = offset; view_bits_next(&line->dirty, false, at, end, &first, &count);
+         at = first + count)
+        view_put_dirty(view, line, first, bytes + (first - offset), count);
+}
+
 /* These bytes of a run did not arrive. */
 static void run_failed(struct session *session, const struct target_run *run, const char *reason,
                        struct flush_result *result)
@@ -105,7 +106,7 @@ static void run_failed(struct session *session, const struct target_run *run, co
         if (!line)
             line = view_add(view, page, page);
         if (line) {
-            view_put_dirty(view, line, offset, run->bytes + run->done, length);
+            put_back(view, line, offset, run->bytes + run->done, length);
             if (!result->error) {
                 result->error = error;
                 snprintf(result->reason, sizeof(result->reason), "%s", reason);
@@ -114,7 +115,7 @@ static void run_failed(struct session *session, const struct target_run *run, co
         }
     }
     if (line)
-        view_drop(view, line, offset, length);
+        view_drop_clean(view, line, offset, length);
     flush_lost(session, result, address, length, error, reason);
 }
 
@@ -193,18 +194,51 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
     }
 }
 
-static HRESULT flush_hresult(const struct flush_result *result)
+HRESULT flush_hresult(const struct flush_result *result)
 {
     if (result->lost)
         return E_FAIL;
     return space_hresult(result->error, E_FAIL);
 }
 
+void flush_put_back(struct session *session, struct batch *batch, struct flush_result *result)
+{
+    runs_fail(session, batch->runs.run, batch->runs.count, TARGET_NO_MEMORY, result);
+    batch_free(batch);
+}
+
+/* The lines with dirty bytes, rising; NULL: out of memory. */
+static uint64_t *dirty_addresses(const struct view *view, size_t *count)
+{
+    uint64_t *addresses = malloc(view->dirty_lines * sizeof(*addresses));
+    if (addresses)
+        *count = view_dirty_pages(view, addresses);
+    return addresses;
+}
+
+bool flush_take(struct session *session, struct batch *batch)
+{
+    size_t count;
+    uint64_t *addresses = dirty_addresses(&session->view, &count);
+    bool taken = addresses && batch_take(batch, session, addresses,
+                                         count < SPACE_BATCH_PAGES ? count : SPACE_BATCH_PAGES);
+    free(addresses);
+    return taken;
+}
+
+void flush_batch(struct session *session, struct batch *batch, struct flush_result *result)
+{
+    batch_write(session, batch, result);
+    batch_free(batch);
+}
+
 HRESULT flush_view(struct session *session, struct flush_result *result)
 {
     struct view *view = &session->view;
-    uint64_t *addresses;
+    size_t count;
 
+    behind_wait(session);
+    session->behind_kept = false;
     result->watch_kept = result->watch_length;
     if (!view->dirty_bytes)
         return S_OK;
@@ -214,14 +248,13 @@ HRESULT flush_view(struct session *session, struct flush_result *result)
         return flush_hresult(result);
     }
     result->error = TARGET_OK;
-    addresses = malloc(view->dirty_lines * sizeof(*addresses));
+    uint64_t *addresses = dirty_addresses(view, &count);
     if (!addresses) {
         result->error = TARGET_NO_MEMORY;
         return flush_hresult(result);
     }
     session->flushing = result;
     session->flushes++;
-    size_t count = view_dirty_pages(view, addresses);
     for (size_t at = 0; at < count; at += SPACE_BATCH_PAGES) {
         size_t some = count - at < SPACE_BATCH_PAGES ? count - at : SPACE_BATCH_PAGES;
         struct batch batch;
@@ -230,8 +263,7 @@ HRESULT flush_view(struct session *session, struct flush_result *result)
                 result->error = TARGET_NO_MEMORY;
             break;
         }
-        batch_write(session, &batch, result);
-        batch_free(&batch);
+        flush_batch(session, &batch, result);
         /* What was kept is tried again by the next flush, not by this one. */
         if (error_keeps(result->error))
             break;

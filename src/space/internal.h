@@ -49,8 +49,13 @@ struct session {
     /* Moves when the target was lost with dirty bytes in this view. */
     uint64_t losses;
     struct flush_result *flushing; /* the flush under way, NULL: none */
-    uint64_t read_next;            /* where a cached read that goes on from the last one begins */
-    unsigned read_ahead;           /* pages that were read ahead of it last; 0: none */
+    bool more_follow;              /* session_more_follow */
+    struct behind *behind;         /* a flush that calls do not wait for; its task has the mutex */
+    struct task *alongside;        /* the task whose write goes on beside it */
+    struct task_cond behind_ended;
+    bool behind_kept;    /* the last one left dirty bytes in the view: let a call say why */
+    uint64_t read_next;  /* where a cached read that goes on from the last one begins */
+    unsigned read_ahead; /* pages that were read ahead of it last; 0: none */
     uint64_t hits, misses, flushes, flushed_bytes, lost_bytes;
 
     unsigned users; /* tasks that hold on to this struct beside its owner */
@@ -218,6 +223,36 @@ struct flush_result {
  * zeroed but for what is asked. S_OK: no dirty byte is left. E_FAIL: bytes were lost. Else nothing
  * was lost, but not all could be written now. */
 HRESULT flush_view(struct session *session, struct flush_result *result);
+/* --- behind.c: a flush that the writes of a stream do not wait for --- */
+
+/* Take the mutex for a write by that policy, or go alongside a flush that is under way. */
+void behind_lock(const struct call *call, enum cache_policy policy);
+void behind_unlock(struct session *session);
+/* No line can be evicted: begin to write dirty ones, without waiting. False: look again; it was
+ * waited for the flush before, or the view was flushed by this very call, which may have stopped.
+ */
+bool behind_make_room(struct call *call);
+/* Wait for the flush that this task goes alongside, if any: then it has the mutex for itself. */
+void behind_wait(struct session *session);
+
+/* --- flush.c, for behind.c --- */
+
+/* Dirty bytes on their way: a copy of them, one run for each run of dirty bits, in rising order.
+ * While they are under way the view holds them as clean, so that whoever changes the same memory
+ * meanwhile drops them there as it drops any other clean byte. */
+struct batch {
+    struct pages *pages;
+    struct runs runs;
+    uint8_t *bytes;
+};
+/* The dirty bytes of the first lines by address. False, with nothing changed: out of memory. */
+bool flush_take(struct session *session, struct batch *batch);
+/* Write it, and free it. */
+void flush_batch(struct session *session, struct batch *batch, struct flush_result *result);
+/* Nothing of it was sent: its bytes are dirty again, and it is freed. */
+void flush_put_back(struct session *session, struct batch *batch, struct flush_result *result);
+HRESULT flush_hresult(const struct flush_result *result);
+
 /* One clause about a failed flush: how many bytes, where the first, why. */
 void flush_describe(const struct flush_result *result, char *text, size_t size);
 /* What a call does before it touches the target past the view. hr and message are left for the

@@ -107,6 +107,11 @@ void session_close(struct session *session)
     session_release(session);
 }
 
+void session_more_follow(struct session *session, bool more)
+{
+    session->more_follow = more;
+}
+
 const char *session_message(const struct session *session)
 {
     return session->message;

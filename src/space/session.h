@@ -56,6 +56,12 @@ const char *session_message(const struct session *session);
 target_client session_client(const struct session *session);
 struct space *session_space(const struct session *session);
 
+/* Do further calls of this session wait behind the next one? Then a small write that finds the view
+ * full of dirty bytes need not wait until they are written: they are on their way while calls go on
+ * that only put more into the view, and every other call of this session waits for them. What could
+ * not be written is told to the listener. */
+void session_more_follow(struct session *session, bool more);
+
 /* Virtual. *done is always the length of the prefix that really was transferred (write-back: put in
  * the view), also on failure. */
 HRESULT session_read_virtual(struct session *, uint64_t offset, void *buffer, uint32_t size,

@@ -437,10 +437,8 @@ static struct view_line *write_line(struct call *call, const struct page *page, 
     if (line)
         return line;
     while (!view_has_room(view)) {
-        if (!view_evict(view)) {
-            flush_within(call);
+        if (!view_evict(view) && !behind_make_room(call))
             return NULL;
-        }
     }
     line = view_add(view, page->address, page->physical);
     if (!line) {
@@ -466,7 +464,10 @@ static void write_back(struct call *call, struct pages *pages, const uint8_t *bu
             const struct page *page = &pages->page[i];
             const uint8_t *bytes = buffer + call->done;
             if (page->kind != PAGE_CACHED) {
-                write_page_alone(call, pages, i, bytes, WRITE_VIEW);
+                if (session->behind)
+                    behind_wait(session); /* and look again */
+                else
+                    write_page_alone(call, pages, i, bytes, WRITE_VIEW);
                 break;
             }
             struct view_line *line = write_line(call, page, pages->epoch);
@@ -513,7 +514,7 @@ static HRESULT write_virtual(struct call *call, const void *buffer, enum cache_p
 {
     struct session *session = call->session;
 
-    task_mutex_lock(&session->mutex);
+    behind_lock(call, policy);
     if (call_may_start(call)) {
         struct pages *pages = pages_new(call->offset, call->size);
         if (!pages)
@@ -526,7 +527,7 @@ static HRESULT write_virtual(struct call *call, const void *buffer, enum cache_p
             write_past(call, pages, buffer, WRITE_UNCACHED);
         pages_free(pages);
     }
-    task_mutex_unlock(&session->mutex);
+    behind_unlock(session);
     return call_finish(call, done);
 }
 

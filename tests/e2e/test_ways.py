@@ -1,6 +1,7 @@
 """The ways to memory beside the GDB stub: each must do what the stub does, and more of it while the guest runs."""
 
 import os
+import random
 import signal
 import socket
 import struct
@@ -159,6 +160,28 @@ def test_small_runs(way):
         written = {name: after[name]["bytes_written"] - before[name]["bytes_written"] for name in after}
         assert written["qtest"] == sum(len(data) for _, data in runs)
         assert written["rsp"] == 0
+
+
+def test_a_stream_over_more_pages_than_the_view_holds(way):
+    """The view is flushed again and again beside it; the last write to a byte wins, and nothing else is touched."""
+    rpc = way.connect()
+    rpc.halt()
+    pages, chance = 700, random.Random(7)
+    rpc.WriteVirtualUncached(way.map.bulk, b"\xee" * pages * PAGE)
+    expected = bytearray(b"\xee" * pages * PAGE)
+    for _ in range(6):
+        calls = []
+        for _ in range(1500):
+            offset = chance.randrange(pages) * PAGE + chance.choice((0, 1, 7, 2040, PAGE - 9)) + chance.randrange(4)
+            data = chance.randbytes(chance.choice((1, 2, 3, 4, 5, 8)))
+            calls.append((rpc.post("WriteVirtual", way.map.bulk + offset, data), len(data)))
+            expected[offset : offset + len(data)] = data
+        at = chance.randrange(pages) * PAGE
+        read = rpc.post("ReadVirtual", way.map.bulk + at, PAGE)
+        assert [rpc.answer(call).outs for call, _ in calls] == [[length] for _, length in calls]
+        assert rpc.answer(read).outs[0] == expected[at : at + PAGE]
+    rpc.FlushCache()
+    assert way.guest.physical(way.map.bulk_physical, pages * PAGE) == expected
 
 
 def test_small_runs_of_a_big_endian_target(bridge):
