@@ -75,3 +75,14 @@ enum target_error monitor_run(const struct monitor *monitor, target_client clien
         snprintf(message, size, "%s", target_error_text(error));
     return error;
 }
+
+enum target_error monitor_run_long(const struct monitor *monitor, target_client client,
+                                   const char *command, struct buffer *text, char *message,
+                                   size_t size)
+{
+    if (monitor->qmp && qmp_connected(monitor->qmp) && rsp_client_connected(monitor->stub->rsp) &&
+        qmp_hmp(monitor->qmp, -1, command, text, message, size) == TARGET_OK)
+        return TARGET_OK;
+    buffer_clear(text);
+    return monitor_run(monitor, client, -1, command, text, message, size);
+}

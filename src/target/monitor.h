@@ -21,6 +21,13 @@ struct monitor {
 enum target_error monitor_run(const struct monitor *monitor, target_client client, int cpu,
                               const char *command, struct buffer *text, char *message, size_t size);
 
+/* The same for a command that changes nothing and prints much, whichever processor: by QMP where it
+ * is there. The stub sends each line as a packet of its own, QMP sends the text as one. text is
+ * empty at first. */
+enum target_error monitor_run_long(const struct monitor *monitor, target_client client,
+                                   const char *command, struct buffer *text, char *message,
+                                   size_t size);
+
 /* As a request that is to be submitted by the caller: payload (MONITOR_PAYLOAD_SIZE bytes) for a
  * short command line made here. Returns its length. */
 #define MONITOR_PAYLOAD_SIZE 160

@@ -37,6 +37,8 @@
 /* Up to this many pages are looked up without asking for memory. */
 #define PAGES_FEW 8
 /* "memory" is what a processor's physical accesses without special attributes see. */
+/* Characters of a map from which on it is asked for by QMP: there are thousands of ranges then. */
+#define LONG_TEXT     ((size_t)64 * 1024)
 #define ADDRESS_SPACE "memory"
 #define EFER_REGISTER "p20"
 #define EFER_LMA      0x400u
@@ -95,6 +97,7 @@ struct translate {
     uint64_t epoch;
     struct memory_map map;
     bool map_valid;
+    size_t map_text; /* characters that it was last read from */
     uint64_t map_changes;
     struct task_mutex map_loading;
     /* pointer sizes of x86-64 processors, 0 where not known */
@@ -275,17 +278,27 @@ void translate_written_virtual(struct translate *translate, unsigned cpu,
 
 /* The memory map */
 
+/* A question whose answer is about as long as the last map was. */
+static enum target_error ask_map(struct translate *translate, target_client client,
+                                 const char *command, struct buffer *text, char *message,
+                                 size_t size)
+{
+    return translate->map_text >= LONG_TEXT
+               ? monitor_run_long(translate->monitor, client, command, text, message, size)
+               : monitor_run(translate->monitor, client, -1, command, text, message, size);
+}
+
 static enum target_error load_map(struct translate *translate, target_client client)
 {
     struct buffer tree = {0}, pci = {0};
     char message[256];
-    enum target_error error = monitor_run(translate->monitor, client, -1, "info mtree -f", &tree,
-                                          message, sizeof message);
+    enum target_error error =
+        ask_map(translate, client, "info mtree -f", &tree, message, sizeof message);
     if (error == TARGET_OK)
-        error =
-            monitor_run(translate->monitor, client, -1, "info pci", &pci, message, sizeof message);
+        error = ask_map(translate, client, "info pci", &pci, message, sizeof message);
     if (error != TARGET_OK)
         goto done;
+    translate->map_text = tree.length;
     const char *buses = pci.length > 0 ? (const char *)buffer_bytes(&pci) : "";
     if (strncmp(buses, "unknown command", strlen("unknown command")) == 0)
         buses = "";

@@ -112,6 +112,9 @@ static void hmp(struct fake_machine *machine, unsigned *cpu, const char *line, s
         if (machine->root)
             buffer_printf(out, "  %016x-%016x (prio 0, ram): high\r\n", MACHINE_HIGH,
                           MACHINE_HIGH + MACHINE_HIGH_SIZE - 1);
+        for (uint64_t i = 0; i < machine->ranges; i++)
+            buffer_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio 0, i/o): one of many\r\n",
+                          MACHINE_RANGES + 16 * i, MACHINE_RANGES + 16 * i + 15);
         buffer_printf(out, "\r\n");
     } else if (strcmp(line, "info version") == 0) {
         buffer_printf(out, "7.2.22Debian\r\n");

@@ -24,6 +24,7 @@
 #define MACHINE_HIGH      0x10000000u /* more RAM: every page of it shows what is at MACHINE_SHOWN */
 #define MACHINE_HIGH_SIZE 0x1000000u
 #define MACHINE_SHOWN     0xc000u
+#define MACHINE_RANGES    UINT64_C(0x200000000)
 #define MACHINE_LOG_MOST  4096u
 #define MACHINE_NOTE_SIZE 64u
 
@@ -42,7 +43,8 @@ struct fake_machine {
     size_t read_most;  /* the longest reply to m, in bytes; 0: as asked */
     const char *architecture;
 
-    uint64_t root; /* of its page tables, in its memory; 0: pages says */
+    unsigned ranges; /* that many more in its map, from MACHINE_RANGES on */
+    uint64_t root;   /* of its page tables, in its memory; 0: pages says */
 
     /* how it stands */
     uint8_t memory[MACHINE_SIZE];

@@ -210,6 +210,39 @@ SCRIPT(a_full_cache_of_tables_forgets_which_they_were)
     ck_assert(!write_counts(PLAIN));
 }
 
+static uint64_t range_at(uint64_t physical)
+{
+    struct target_region region;
+    ck_assert_int_eq(ops->classify(target, CLIENT, physical, &region), TARGET_OK);
+    return region.first;
+}
+
+static unsigned map_was_asked_of_the_stub(void)
+{
+    return fake_machine_count(&machine, "qRcmd,696e666f206d74726565"); /* info mtree */
+}
+
+/* Each line of it would be a packet of the stub's. */
+SCRIPT(a_long_map_is_read_by_qmp_from_the_second_time_on)
+{
+    char message[256];
+    uint64_t last = MACHINE_RANGES + 16 * (UINT64_C(3000) - 1);
+
+    machine.ranges = 3000;
+    ck_assert_uint_eq(range_at(last + 3), last);
+    ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
+    machine.ranges = 2998;
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    ck_assert_uint_eq(range_at(last + 3), last - 16); /* the hole behind them */
+    ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
+    machine.ranges = 0;
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    range_at(0);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    range_at(0);
+    ck_assert_uint_eq(map_was_asked_of_the_stub(), 2); /* a short one again by the quicker way */
+}
+
 int main(void)
 {
     Suite *suite = suite_create("translate");
@@ -220,6 +253,7 @@ int main(void)
     tcase_add_test(tcase, a_write_to_a_table_that_is_being_read_counts);
     tcase_add_test(tcase, a_full_cache_of_translations_forgets_what_they_hang_on);
     tcase_add_test(tcase, a_full_cache_of_tables_forgets_which_they_were);
+    tcase_add_test(tcase, a_long_map_is_read_by_qmp_from_the_second_time_on);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
