@@ -761,8 +761,11 @@ static bool walk_page(struct translate *translate, target_client client,
             answer(out, result == PAGE_WALK_MAPPED, physical);
             return true;
         }
-        if (!read_table(translate, client, physical))
+        uint64_t epoch = translate->epoch;
+        if (!read_table(translate, client, physical) && translate->epoch == epoch)
             return false;
+        /* Where things moved meanwhile it is walked anew: were the stub asked, every write would
+         * count from then on, and forget the tables while they are being read again. */
     }
     return false;
 }
