@@ -86,3 +86,8 @@ enum target_error monitor_run_long(const struct monitor *monitor, target_client 
     buffer_clear(text);
     return monitor_run(monitor, client, -1, command, text, message, size);
 }
+
+const char *monitor_printed(const struct buffer *text)
+{
+    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
+}

@@ -28,6 +28,9 @@ enum target_error monitor_run_long(const struct monitor *monitor, target_client 
                                    const char *command, struct buffer *text, char *message,
                                    size_t size);
 
+/* What was printed, as a string. */
+const char *monitor_printed(const struct buffer *text);
+
 /* As a request that is to be submitted by the caller: payload (MONITOR_PAYLOAD_SIZE bytes) for a
  * short command line made here. Returns its length. */
 #define MONITOR_PAYLOAD_SIZE 160

@@ -1,0 +1,214 @@
+/* Attaching to the stub and the monitor, and leaving them as they were found. */
+#include "target/upstream_internal.h"
+
+#include "base/log.h"
+#include "target/attach.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void fill_info(struct upstream *upstream)
+{
+    const struct stub *stub = &upstream->stub;
+    struct target_info *info = &upstream->info;
+    char gdb[ENDPOINT_TEXT_SIZE], qmp[ENDPOINT_TEXT_SIZE];
+    memset(info, 0, sizeof *info);
+    snprintf(info->architecture, sizeof info->architecture, "%s", stub->architecture);
+    char line[2 * ENDPOINT_TEXT_SIZE + sizeof stub->version + 32];
+    endpoint_format(&upstream->config.gdb, gdb);
+    if (upstream->qmp)
+        snprintf(line, sizeof line, "%s (gdb %s, qmp %s)", stub->version, gdb,
+                 endpoint_format(&upstream->config.qmp, qmp));
+    else
+        snprintf(line, sizeof line, "%s (gdb %s)", stub->version, gdb);
+    snprintf(info->upstream, sizeof info->upstream, "%.*s", (int)sizeof info->upstream - 1, line);
+    info->big_endian = stub->big_endian;
+    info->processors = stub->processors;
+    info->physical = stub->qemu;
+    info->ports = stub->qemu && stub->x86;
+    info->qemu = stub->qemu;
+    info->features = stub->features ? stub->features : "";
+    info->description = &stub->description;
+    info->pointer_size = stub->width == STUB_WIDTH_32 ? 4 : 8;
+    unsigned size;
+    if (translate_pointer_size(upstream->translate, 0, 0, &size) == TARGET_OK)
+        info->pointer_size = size;
+}
+
+/* Does the guest run, before our connect stops it? */
+static enum target_error ask_running(struct upstream *upstream, bool *running, char *message,
+                                     size_t size)
+{
+    json_t *result = NULL;
+    enum target_error error =
+        qmp_execute(upstream->qmp, "query-status", NULL, &result, message, size);
+    json_t *answer = json_object_get(result, "running");
+    *running = json_is_true(answer);
+    if (error == TARGET_OK && !json_is_boolean(answer)) {
+        snprintf(message, size, "the answer to query-status does not say whether the guest runs");
+        error = TARGET_FAILED;
+    }
+    json_decref(result);
+    return error;
+}
+
+/* After a loss the same guest may be there still, as we left it: then it is not the state that it
+ * is found in which counts. Returns whether it is to run when we leave. */
+static bool recall(struct upstream *upstream, bool *running)
+{
+    bool owed = upstream->left_halted;
+    /* Our request has halted what another had resumed; without QMP our connect may have, silently.
+     */
+    bool was_running = upstream->intruded || (upstream->left_running && !upstream->qmp);
+    upstream->left_halted = upstream->left_running = upstream->intruded = false;
+    if (!upstream->stub.qemu || strcmp(upstream->stub.status, "prelaunch") == 0)
+        return false; /* another guest, or one that was started anew */
+    *running = *running || was_running;
+    return owed;
+}
+
+/* What is wrong, said of which of the two ends: there it may be served to somebody else already. */
+static void name_end(const struct endpoint *endpoint, char *message, size_t size)
+{
+    char text[ENDPOINT_TEXT_SIZE], reason[512];
+    endpoint_format(endpoint, text);
+    if (strncmp(message, text, strlen(text)) == 0)
+        return;
+    snprintf(reason, sizeof reason, "%s", message);
+    snprintf(message, size, "%s: %s", text, reason);
+}
+
+enum target_error upstream_try_attach(struct upstream *upstream, char *message, size_t size)
+{
+    struct rsp_client *rsp = upstream->stub.rsp;
+    enum target_error error = TARGET_OK;
+    bool running = false, told = false;
+    if (upstream->qmp) {
+        error = qmp_connect(upstream->qmp, message, size);
+        if (error == TARGET_OK)
+            error = ask_running(upstream, &running, message, size);
+        if (error != TARGET_OK) {
+            name_end(&upstream->config.qmp, message, size);
+            goto fail;
+        }
+    }
+    if (upstream->closing) { /* since the last answer came */
+        error = TARGET_GONE;
+        snprintf(message, size, "called off");
+        goto fail;
+    }
+    error = rsp_client_connect(rsp, &upstream->config.gdb, message, size);
+    if (error == TARGET_OK)
+        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
+                            message, size);
+    running = running || told;
+    if (error != TARGET_OK) {
+        name_end(&upstream->config.gdb, message, size);
+        goto fail;
+    }
+    bool owed = recall(upstream, &running);
+    upstream->found_running = running || owed;
+    translate_all_changed(upstream->translate);
+    fill_info(upstream);
+    error = ways_open(upstream->ways, message, size);
+    if (error != TARGET_OK)
+        goto fail;
+    if (!rsp_client_connected(rsp)) {
+        snprintf(message, size, "%s", rsp_client_reason(rsp));
+        error = TARGET_GONE;
+        goto fail;
+    }
+    upstream->attached = true;
+    run_control_attached(upstream->run, upstream->stub.stop);
+    log_info(ROOM, "attached to %s: %s, %u processor(s), %s", upstream->info.upstream,
+             upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
+             upstream->info.processors, running ? "was running" : "halted");
+    if (running && !upstream->config.attach_halt)
+        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
+    return error;
+fail:
+    ways_close(upstream->ways);
+    rsp_client_close(rsp);
+    if (upstream->qmp) {
+        /* The connect has stopped it, unless the stub said nothing: it is another's then, who
+         * may have halted the guest meanwhile. */
+        char ignored[64];
+        if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
+            qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
+        qmp_disconnect(upstream->qmp, "the attach failed");
+    }
+    return error;
+}
+
+enum target_error upstream_attach(struct target *target, char *message, size_t size)
+{
+    struct upstream *upstream = upstream_of(target);
+    return upstream_try_attach(upstream, message, size);
+}
+
+void upstream_call_off(struct target *target)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->closing = true;
+    task_cond_broadcast(&upstream->wakeup);
+    if (upstream->attached)
+        return;
+    /* Once the stub is connected the monitor is needed still: the guest may have to run again. */
+    if (upstream->qmp && !rsp_client_connected(upstream->stub.rsp))
+        qmp_disconnect(upstream->qmp, "called off");
+    rsp_client_close(upstream->stub.rsp);
+}
+
+/* Detach */
+
+/* Back to the run state that we found. */
+static void restore(struct upstream *upstream)
+{
+    struct rsp_client *rsp = upstream->stub.rsp;
+    char message[256] = "";
+    enum target_error error = TARGET_OK;
+    if (!upstream->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
+        run_control_interrupt(upstream->run);
+        error = run_control_wait(upstream->run, upstream->config.timeout, NULL, message,
+                                 sizeof message);
+    }
+    if (error == TARGET_OK && run_control_state(upstream->run) == TARGET_STATE_HALTED) {
+        /* Takes out what breakpoints we have set. */
+        struct rsp_operation status = {.payload = "?", .length = 1, .kind = RSP_STATUS};
+        if (upstream->stub.qemu)
+            error = rsp_client_call(rsp, &status, NULL);
+        if (error == TARGET_OK)
+            error = rsp_client_settle(rsp);
+        if (error == TARGET_OK && upstream->found_running)
+            error =
+                run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, sizeof message);
+    }
+    if (error != TARGET_OK)
+        log_warning(ROOM, "the target could not be left as it was found (%s): %s",
+                    upstream->found_running ? "running" : "halted", target_error_text(error));
+    rsp_client_drain(rsp);
+}
+
+void upstream_detach(struct target *target)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->closing = true;
+    task_cond_broadcast(&upstream->wakeup);
+    while (upstream->reattaching)
+        task_cond_wait(&upstream->wakeup, -1);
+    if (upstream->attached)
+        restore(upstream);
+    bool attached = upstream->attached;
+    upstream->attached = false;
+    ways_close(upstream->ways);
+    rsp_client_close(upstream->stub.rsp);
+    if (upstream->qmp)
+        qmp_disconnect(upstream->qmp, "detached");
+    run_control_quiesce(upstream->run);
+    while (upstream->saving)
+        task_cond_wait(&upstream->wakeup, -1);
+    if (attached) {
+        log_info(ROOM, "detached from %s", upstream->info.upstream);
+        run_control_lost(upstream->run, "detached");
+    }
+}
