@@ -29,15 +29,19 @@ handler_fn points_do_insert; /* Z TYPE,ADDR,KIND */
 handler_fn points_do_remove; /* z TYPE,ADDR,KIND */
 
 /* run.c */
-handler_fn run_do_resume;     /* vCont;…, c, C, s, S */
-handler_fn run_do_reverse;    /* bc, bs */
-handler_fn run_do_offer;      /* vCont? */
-handler_fn run_do_status;     /* ? */
-handler_fn run_do_detach;     /* D, D;PID */
-handler_fn run_do_attach;     /* vAttach;PID */
-handler_fn run_do_kill;       /* k */
-handler_fn run_do_kill_named; /* vKill;PID */
-handler_fn run_do_start;      /* vRun;… (gdbserver) */
+handler_fn run_do_resume;  /* vCont;…, c, C, s, S */
+handler_fn run_do_reverse; /* bc, bs */
+handler_fn run_do_offer;   /* vCont? */
+handler_fn run_do_start;   /* vRun;… (gdbserver) */
+
+/* report.c */
+handler_fn report_do_status; /* ? */
+
+/* attach.c */
+handler_fn attach_do_attach;     /* vAttach;PID */
+handler_fn attach_do_detach;     /* D, D;PID */
+handler_fn attach_do_kill;       /* k */
+handler_fn attach_do_kill_named; /* vKill;PID */
 
 /* threads and selection: select.c */
 handler_fn select_do_select;   /* H OP ID */

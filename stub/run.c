@@ -1,16 +1,11 @@
-/* Running and stopping: vCont, c, s, C, S, bc, bs, ?, D, k and their kin, and how a stop is told.
- */
-#include "base/log.h"
+/* Running: vCont, c, s, C, S, bc, bs, vRun. */
 #include "stub/handlers.h"
-#include "stub/threads.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ROOM "stub"
 
 /* Room for a vCont of REQUEST_ACTIONS_MAX actions, ranges included. */
 #define PAYLOAD_SIZE (REQUEST_ACTIONS_MAX * 72)
@@ -134,6 +129,29 @@ static enum target_error wait_halted(struct client *client)
                                     text, sizeof text);
 }
 
+/* One step of the thread that stopped, to its end. message says more where resuming failed. */
+static enum target_error step_once(struct client *client, int64_t thread, char *message,
+                                   size_t size)
+{
+    struct front *front = client->front;
+    target_client id = client_id(client);
+    char step[40];
+
+    int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
+    front->stepping_over = true;
+    enum target_error error = front->target->ops->resume_packet(
+        front->target, id, (uint64_t)thread, step, (size_t)length, message, size);
+    if (error == TARGET_OK)
+        error = wait_halted(client);
+    if (error == TARGET_RUNNING && front_state(front) == TARGET_STATE_RUNNING) {
+        /* It rests (hlt), and a step does not end before something wakes it. */
+        front->target->ops->interrupt(front->target, id);
+        error = wait_halted(client);
+    }
+    front->stepping_over = false;
+    return error;
+}
+
 /* The target stands at a breakpoint that this client has not set: its debugger will not step over
  * it, and the target would stop there again without having moved. Take it out, step, put it back.
  * False: the reply is made (stopped: the step ended in a stop of its own, which is told). */
@@ -146,7 +164,7 @@ static bool step_over(struct client *client, bool *stopped)
     size_t count = 0;
     struct buffer reply = {0};
     uint64_t pc;
-    char message[256] = "", step[40];
+    char message[256] = "";
 
     *stopped = false;
     if (!front_is_qemu(front) || breakpoints_count(&front->breakpoints) == 0 ||
@@ -162,18 +180,7 @@ static bool step_over(struct client *client, bool *stopped)
     }
     for (size_t i = 0; i < count; i++)
         front_remove(front, id, &taken[i], &reply);
-    int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
-    front->stepping_over = true;
-    enum target_error error = front->target->ops->resume_packet(
-        front->target, id, (uint64_t)thread, step, (size_t)length, message, sizeof message);
-    if (error == TARGET_OK)
-        error = wait_halted(client);
-    if (error == TARGET_RUNNING && front_state(front) == TARGET_STATE_RUNNING) {
-        /* It rests (hlt), and a step does not end before something wakes it. */
-        front->target->ops->interrupt(front->target, id);
-        error = wait_halted(client);
-    }
-    front->stepping_over = false;
+    enum target_error error = step_once(client, thread, message, sizeof message);
     for (size_t i = 0; i < count; i++) {
         enum target_error back = front_insert(front, id, &taken[i], &reply);
         error = error == TARGET_OK ? back : error;
@@ -315,213 +322,4 @@ void run_do_offer(struct client *client, const struct request *request)
     else
         reply_text(client, "vCont;c;C;s;S");
     buffer_free(&reply);
-}
-
-/* Stops */
-
-/* lldb wants to hear of all threads. */
-static char *thread_list(struct client *client)
-{
-    struct buffer text = {0};
-    int64_t *ids;
-    size_t count;
-    bool good = front_threads(client->front, client_id(client), &ids, &count) == TARGET_OK;
-
-    for (size_t i = 0; i < count && good; i++)
-        good = buffer_printf(&text, "%s%" PRIx64, i ? "," : "", (uint64_t)ids[i]);
-    good = good && count > 0 && buffer_append_byte(&text, 0);
-    free(ids);
-    if (!good)
-        buffer_free(&text);
-    return (char *)text.data;
-}
-
-/* Is the stop at a breakpoint that this client has set? Of others' it must not hear: a debugger
- * goes on by itself from a breakpoint that is not its own. */
-static void name_breakpoint(struct client *client, const struct stop *stop, struct stop_view *view)
-{
-    struct breakpoints *all = &client->front->breakpoints;
-    uint64_t pc;
-
-    if (stop->signal != 5 || stop->watch ||
-        (!client->features.swbreak && !client->features.hwbreak))
-        return;
-    if (!front_is_qemu(client->front)) { /* it says itself that it was one, not whose */
-        if (stop->swbreak || stop->hwbreak)
-            view->hide_breaks = view->hide_breaks || breakpoints_held(all, client->number) == 0 ||
-                                (front_state(client->front) == TARGET_STATE_HALTED &&
-                                 front_read_pc(client->front, client_id(client),
-                                               front_stop_thread(client->front), &pc) &&
-                                 !breakpoints_at(all, pc, -1, client->number));
-        return;
-    }
-    if (breakpoints_held(all, client->number) == 0 ||
-        front_state(client->front) != TARGET_STATE_HALTED ||
-        !front_read_pc(client->front, client_id(client), stop->thread > 0 ? stop->thread : 1, &pc))
-        return;
-    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->number))
-        view->swbreak = true;
-    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->number))
-        view->hwbreak = true;
-}
-
-/* Append the last stop, as this client needs to hear it, to the reply. */
-static void tell_stop(struct client *client)
-{
-    struct front *front = client->front;
-    struct stop stop;
-    char text[STOP_REPLY_SIZE];
-    char *threads = NULL;
-
-    memcpy(text, front->stop, sizeof text);
-    if (!stop_parse(&stop, text)) {
-        reply_error(client, ERROR_GONE, "the target is not there");
-        return;
-    }
-    struct stop_view view = {
-        .multiprocess = client->features.multiprocess,
-        .process = front_process(front, client_id(client)),
-        .thread = front_stop_thread(front),
-        .hide_watch =
-            stop.watch && !breakpoints_watched(&front->breakpoints, stop.address, client->number),
-        .hide_breaks = !client->features.swbreak,
-    };
-    name_breakpoint(client, &stop, &view);
-    if (client->list_threads && (stop.kind == 'T' || stop.kind == 'S'))
-        view.threads = threads = thread_list(client);
-    if (!stop_write(&client->reply, text, &view))
-        client->ending = true;
-    free(threads);
-    /* From here on it looks at the thread that stopped, as with any stub. */
-    if (stop.kind == 'T' || stop.kind == 'S') {
-        client->general = view.thread;
-        client->resumed = THREAD_ANY;
-    }
-}
-
-void client_report(struct client *client)
-{
-    struct front *front = client->front;
-    struct stop stop;
-
-    client->waiting = false;
-    buffer_clear(&client->reply);
-    if (front->lost &&
-        (!stop_parse(&stop, front->stop) || (stop.kind != 'W' && stop.kind != 'X'))) {
-        client->ending = true; /* as if it had been connected to the target itself */
-        return;
-    }
-    tell_stop(client);
-    if (client->link.send)
-        client->link.send(client->link.context, buffer_bytes(&client->reply), client->reply.length);
-}
-
-void run_do_status(struct client *client, const struct request *request)
-{
-    struct front *front = client->front;
-    (void)request;
-
-    front_wait_settled(front);
-    switch (front_state(front)) {
-    case TARGET_STATE_HALTED:
-        if (front->stops == 0) /* halted since before the first client came */
-            front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
-        tell_stop(client);
-        break;
-    case TARGET_STATE_RUNNING:
-        if (client_sees_running(client)) {
-            char text[THREAD_TEXT_SIZE];
-            reply_text(client, "T00thread:%s;",
-                       thread_format(text, client->features.multiprocess,
-                                     front_process(front, client_id(client)), 1));
-            break;
-        }
-        /* There is no way to say "it runs" but to be silent until it stops. */
-        client->waiting = client->answered = true;
-        client->stops_seen = front->stops;
-        break;
-    case TARGET_STATE_LOST:
-        reply_error(client, ERROR_GONE, "the target is not there");
-        break;
-    }
-}
-
-/* Leaving */
-
-void run_do_detach(struct client *client, const struct request *request)
-{
-    if (request->length > 1 && request->text[1] != ';') {
-        reply_error(client, ERROR_INVALID, "a detach is D, or D;PROCESS");
-        return;
-    }
-    front_detach(client->front, client, true);
-    client->detached = true;
-    reply_ok(client);
-}
-
-void run_do_attach(struct client *client, const struct request *request)
-{
-    struct request rest = {request->text + strlen("vAttach"), request->length - strlen("vAttach")};
-    const char *at = rest.text + 1, *end = rest.text + rest.length;
-    struct thread_id id;
-
-    if (rest.length < 2 || rest.text[0] != ';' || !thread_parse(&id, &at, end) || at != end) {
-        reply_error(client, ERROR_INVALID, "an attach is vAttach;PROCESS");
-        return;
-    }
-    if (front_state(client->front) != TARGET_STATE_LOST &&
-        id.thread != front_process(client->front, client_id(client))) {
-        reply_error(client, ERROR_INVALID, "there is no process %" PRIx64, (uint64_t)id.thread);
-        return;
-    }
-    client->detached = false;
-    front_attach(client->front, client);
-    run_do_status(client, request);
-}
-
-/* Does allow_kill say so? Then the target ends, and all of its connections with it. */
-static bool kill_target(struct client *client)
-{
-    struct front *front = client->front;
-    struct buffer text = {0};
-
-    if (!front->config.allow_kill) {
-        log_warning(ROOM, "%s (%s) asked to kill the target: refused (--allow-kill permits it)",
-                    client->name, client->peer);
-        return false;
-    }
-    log_info(ROOM, "%s (%s) kills the target", client->name, client->peer);
-    enum target_error error = TARGET_OK;
-    if (front_is_qemu(front)) {
-        error = front->target->ops->monitor(front->target, client_id(client), 0, "quit", &text);
-    } else {
-        char message[128] = "";
-        error = front->target->ops->resume_packet(front->target, client_id(client), 0, "k", 1,
-                                                  message, sizeof message);
-    }
-    buffer_free(&text);
-    if (error != TARGET_OK && error != TARGET_GONE)
-        log_warning(ROOM, "%s: the target could not be killed: %s", client->name,
-                    target_error_text(error));
-    return error == TARGET_OK || error == TARGET_GONE;
-}
-
-void run_do_kill(struct client *client, const struct request *request)
-{
-    (void)request;
-    kill_target(client);
-    /* k has no reply; its sender expects the connection to end. */
-    client->answered = true;
-    client->ending = true;
-}
-
-void run_do_kill_named(struct client *client, const struct request *request)
-{
-    (void)request;
-    if (kill_target(client))
-        reply_ok(client);
-    else
-        reply_error(client, ERROR_REFUSED,
-                    "this target may not be killed from here (spacebridged "
-                    "--allow-kill permits it)");
 }
