@@ -35,7 +35,6 @@ static void fill_info(struct upstream *upstream)
         info->pointer_size = size;
 }
 
-/* Does the guest run, before our connect stops it? */
 static enum target_error ask_running(struct upstream *upstream, bool *running, char *message,
                                      size_t size)
 {
@@ -78,34 +77,67 @@ static void name_end(const struct endpoint *endpoint, char *message, size_t size
     snprintf(message, size, "%s: %s", text, reason);
 }
 
+/* The monitor comes first: it knows whether the guest runs, before our connect stops it. */
+static enum target_error connect_monitor(struct upstream *upstream, bool *running, char *message,
+                                         size_t size)
+{
+    enum target_error error = qmp_connect(upstream->qmp, message, size);
+    if (error == TARGET_OK)
+        error = ask_running(upstream, running, message, size);
+    if (error != TARGET_OK)
+        name_end(&upstream->config.qmp, message, size);
+    return error;
+}
+
+/* running becomes true when the stub gives away that the guest ran. */
+static enum target_error connect_stub(struct upstream *upstream, bool *running, char *message,
+                                      size_t size)
+{
+    bool told = false;
+    enum target_error error =
+        rsp_client_connect(upstream->stub.rsp, &upstream->config.gdb, message, size);
+    if (error == TARGET_OK)
+        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
+                            message, size);
+    *running = *running || told;
+    if (error != TARGET_OK)
+        name_end(&upstream->config.gdb, message, size);
+    return error;
+}
+
+/* An attach that failed leaves nothing connected, and a guest that ran running. */
+static void back_out(struct upstream *upstream, bool running)
+{
+    struct rsp_client *rsp = upstream->stub.rsp;
+    ways_close(upstream->ways);
+    rsp_client_close(rsp);
+    if (!upstream->qmp)
+        return;
+    /* The connect has stopped it, unless the stub said nothing: it is another's then, who may have
+     * halted the guest meanwhile. */
+    char ignored[64];
+    if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
+        qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
+    qmp_disconnect(upstream->qmp, "the attach failed");
+}
+
 enum target_error upstream_try_attach(struct upstream *upstream, char *message, size_t size)
 {
     struct rsp_client *rsp = upstream->stub.rsp;
     enum target_error error = TARGET_OK;
-    bool running = false, told = false;
-    if (upstream->qmp) {
-        error = qmp_connect(upstream->qmp, message, size);
-        if (error == TARGET_OK)
-            error = ask_running(upstream, &running, message, size);
-        if (error != TARGET_OK) {
-            name_end(&upstream->config.qmp, message, size);
-            goto fail;
-        }
-    }
+    bool running = false;
+    if (upstream->qmp)
+        error = connect_monitor(upstream, &running, message, size);
+    if (error != TARGET_OK)
+        goto fail;
     if (upstream->closing) { /* since the last answer came */
         error = TARGET_GONE;
         snprintf(message, size, "called off");
         goto fail;
     }
-    error = rsp_client_connect(rsp, &upstream->config.gdb, message, size);
-    if (error == TARGET_OK)
-        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
-                            message, size);
-    running = running || told;
-    if (error != TARGET_OK) {
-        name_end(&upstream->config.gdb, message, size);
+    error = connect_stub(upstream, &running, message, size);
+    if (error != TARGET_OK)
         goto fail;
-    }
     bool owed = recall(upstream, &running);
     upstream->found_running = running || owed;
     translate_all_changed(upstream->translate);
@@ -127,16 +159,7 @@ enum target_error upstream_try_attach(struct upstream *upstream, char *message, 
         error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
     return error;
 fail:
-    ways_close(upstream->ways);
-    rsp_client_close(rsp);
-    if (upstream->qmp) {
-        /* The connect has stopped it, unless the stub said nothing: it is another's then, who
-         * may have halted the guest meanwhile. */
-        char ignored[64];
-        if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
-            qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
-        qmp_disconnect(upstream->qmp, "the attach failed");
-    }
+    back_out(upstream, running);
     return error;
 }
 
