@@ -15,6 +15,7 @@ void blast_write(void);
 void blast_scattered(void);
 void blast_read(void);
 void singles(void);
+void single_reads(void);
 void qtest_write(void);
 
 #endif

@@ -181,17 +181,22 @@ void blast_scattered(void)
     printf("%.9f\n", clock_now() - start);
 }
 
+static void read_add(uint64_t address, uint64_t size)
+{
+    char payload[64];
+
+    packet_add(payload, (size_t)snprintf(payload, sizeof payload, "m%llx,%llx",
+                                         (unsigned long long)address, (unsigned long long)size));
+}
+
 /* BASE SIZE PIECE */
 void blast_read(void)
 {
     size_t count = 0;
 
     for (uint64_t at = 0; at < number[1]; at += number[2], count++) {
-        char payload[64];
         uint64_t piece = number[1] - at < number[2] ? number[1] - at : number[2];
-        packet_add(payload, (size_t)snprintf(payload, sizeof payload, "m%llx,%llx",
-                                             (unsigned long long)(number[0] + at),
-                                             (unsigned long long)piece));
+        read_add(number[0] + at, piece);
     }
     settle();
     double start = clock_now();
@@ -212,6 +217,19 @@ void singles(void)
         write_add(address_of((int)number[3], number[0], number[1], i, &state), bytes,
                   (size_t)number[4]);
         round_trip(packets, packets_length, 'O');
+    }
+    printf("%.9f\n", clock_now() - start);
+}
+
+/* Reads, one round trip each: BASE SIZE PIECE. Seconds of all. */
+void single_reads(void)
+{
+    settle();
+    double start = clock_now();
+    for (uint64_t at = 0; at + number[2] <= number[1]; at += number[2]) {
+        packets_length = 0;
+        read_add(number[0] + at, number[2]);
+        round_trip(packets, packets_length, 'd');
     }
     printf("%.9f\n", clock_now() - start);
 }
