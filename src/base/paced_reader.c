@@ -36,16 +36,14 @@ void paced_reader_init(struct paced_reader *reader, struct ev_loop *loop, unsign
     ev_set_priority(&reader->clock, 1);
 }
 
-/* The timer costs a descriptor: it is made when a pace is first wanted. */
-static bool have_clock(struct paced_reader *reader)
+/* Once for all sockets that are read one after the other. */
+static void make_clock(struct paced_reader *reader)
 {
     if (reader->clock.fd >= 0)
-        return true;
+        return;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ev_io_set(&reader->clock, fd, EV_READ);
-    return true;
+    if (fd >= 0)
+        ev_io_set(&reader->clock, fd, EV_READ);
 }
 
 static bool set_clock(const struct paced_reader *reader, bool running)
@@ -66,7 +64,7 @@ void paced_reader_pace(struct paced_reader *reader, bool paced)
 {
     if (reader->paced == paced || reader->socket.fd < 0)
         return;
-    if (paced && (!have_clock(reader) || !set_clock(reader, true)))
+    if (paced && (reader->clock.fd < 0 || !set_clock(reader, true)))
         return;
     reader->paced = paced;
     if (paced) {
@@ -81,6 +79,7 @@ void paced_reader_pace(struct paced_reader *reader, bool paced)
 void paced_reader_start(struct paced_reader *reader, int fd)
 {
     paced_reader_stop(reader);
+    make_clock(reader);
     ev_io_set(&reader->socket, fd, EV_READ);
     ev_io_start(reader->loop, &reader->socket);
 }

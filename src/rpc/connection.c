@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "rpc/answer.h"
+#include "rpc/bulk_write.h"
 #include "rpc/calls.h"
 #include "rpc/port_batch.h"
 #include "wire/frame.h"
@@ -60,8 +61,10 @@ struct rpc_connection {
     struct waiting *queue;
     size_t first, count, room; /* the queue is a ring of room places */
     struct frame_scanner scanner;
-    struct buffer current; /* the request that is being carried out */
-    struct buffer reply;   /* its answer, as it is put together */
+    struct bulk_write bulk; /* under way: the input begins with bytes of it, */
+    size_t bulk_here;       /* this many, which count as whole */
+    struct buffer current;  /* the request that is being carried out */
+    struct buffer reply;    /* its answer, as it is put together */
 
     struct buffer output; /* whole frames; the first may be partly sent */
     size_t urgent;        /* bytes put in by others than the task since it was last empty */
@@ -316,16 +319,48 @@ static bool overtake(struct rpc_connection *connection, const uint8_t *bytes, si
     return overtakes;
 }
 
+/* The bytes behind what is whole belong to the write that is under way. */
+static void take_bulk(struct rpc_connection *connection)
+{
+    size_t fresh = connection->input.length - connection->whole;
+
+    if (fresh > connection->bulk.missing)
+        fresh = connection->bulk.missing;
+    connection->bulk.missing -= fresh;
+    connection->bulk_here += fresh;
+    connection->whole += fresh;
+}
+
+/* A large write that nothing waits before need not be there as a whole. */
+static void begin_bulk(struct rpc_connection *connection)
+{
+    if (connection->bulk.call || connection->count > 0 || connection->whole > 0)
+        return;
+    size_t head = bulk_write_begin(&connection->bulk, buffer_bytes(&connection->input),
+                                   connection->input.length, &connection->scanner);
+    if (head == 0)
+        return;
+    log_trace("rpc", "%s: %s, as it comes", connection->name, connection->bulk.call);
+    buffer_consume(&connection->input, head);
+    frame_scanner_init(&connection->scanner);
+    take_bulk(connection);
+}
+
 /* Find the whole requests in what has been read. */
 static void scan(struct rpc_connection *connection)
 {
     while (!input_done(connection) && connection->count < CONNECTION_REQUESTS_MOST &&
            connection->input.length > connection->whole) {
+        if (connection->bulk.call && connection->bulk.missing > 0) {
+            take_bulk(connection);
+            continue;
+        }
         const uint8_t *bytes = buffer_bytes(&connection->input) + connection->whole;
         size_t length = connection->input.length - connection->whole;
 
         switch (frame_scan(&connection->scanner, bytes, length)) {
         case FRAME_INCOMPLETE:
+            begin_bulk(connection);
             return;
         case FRAME_BAD:
             broken(connection, E_INVALIDARG, connection->scanner.fault);
@@ -336,7 +371,7 @@ static void scan(struct rpc_connection *connection)
         size_t size = connection->scanner.scanned;
         frame_scanner_init(&connection->scanner);
         bool taken = overtake(connection, bytes, size);
-        if (taken && connection->count == 0) {
+        if (taken && connection->whole == 0) {
             buffer_consume(&connection->input, size);
             trim(&connection->input);
             continue;
@@ -352,7 +387,7 @@ static void scan(struct rpc_connection *connection)
 static void end_of_input(struct rpc_connection *connection)
 {
     connection->input_ended = true;
-    if (connection->input.length > connection->whole)
+    if (connection->input.length > connection->whole || connection->bulk.missing > 0)
         log_info("rpc", "%s: the peer closed in the middle of a message", connection->name);
 }
 
@@ -376,7 +411,7 @@ static void look_again(struct ev_loop *loop, ev_timer *watcher, int events)
 static void readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct rpc_connection *connection = watcher->data;
-    bool large = connection->scanner.payload > READ_SMALL;
+    bool large = connection->scanner.payload > READ_SMALL || connection->bulk.missing > READ_SMALL;
     (void)loop;
     (void)events;
 
@@ -452,6 +487,72 @@ static bool serve(struct rpc_connection *connection)
     return message.type != MESSAGE_RESPONSE;
 }
 
+/* Move the next bytes of a large write out of the input. */
+static bool take_piece(struct rpc_connection *connection, size_t length)
+{
+    const uint8_t *bytes = buffer_bytes(&connection->input);
+    size_t behind = connection->input.length - length;
+    struct buffer *current = &connection->current;
+
+    buffer_clear(current);
+    /* The few bytes behind are copied rather than the many. */
+    if (behind < length) {
+        if (!buffer_append(current, bytes + length, behind))
+            return false;
+        struct buffer rest = *current;
+        *current = connection->input;
+        connection->input = rest;
+    } else {
+        if (!buffer_append(current, bytes, length))
+            return false;
+        buffer_consume(&connection->input, length);
+    }
+    connection->whole -= length;
+    connection->bulk_here -= length;
+    scan(connection);
+    watch(connection);
+    return true;
+}
+
+/* Carry out the large write that is under way, piece by piece. It is not answered when its peer
+ * left off in the middle; when we leave off it is, for what was written. */
+static void serve_bulk(struct rpc_connection *connection)
+{
+    struct bulk_write *bulk = &connection->bulk;
+
+    while (!connection->gone && bulk->left > 0) {
+        size_t piece = bulk_write_piece(bulk, connection->bulk_here);
+        if (piece > 0) {
+            if (!take_piece(connection, piece)) {
+                lost(connection, "out of memory");
+                break;
+            }
+            bulk_write_step(bulk, connection->session, buffer_bytes(&connection->current), piece);
+            buffer_clear(&connection->current);
+            trim(&connection->current);
+        } else if (input_done(connection)) {
+            break;
+        } else {
+            task_cond_wait(&connection->changed, -1);
+        }
+    }
+    if (bulk->left > 0)
+        log_info("rpc", "%s: %s ended in the middle, %u bytes were written", connection->name,
+                 bulk->call, (unsigned)bulk->done);
+    if (!connection->gone && (bulk->left == 0 || (connection->stopping && bulk->done > 0))) {
+        if (bulk_write_answer(bulk, connection->session, connection->name, &connection->reply))
+            send_answer(connection, &connection->reply, connection->count > 0);
+        else
+            lost(connection, "out of memory");
+    }
+    *bulk = (struct bulk_write){0};
+    connection->whole -= connection->bulk_here;
+    buffer_consume(&connection->input, connection->bulk_here);
+    connection->bulk_here = 0;
+    scan(connection);
+    watch(connection);
+}
+
 static bool port_answered(void *context, struct buffer *frame)
 {
     struct rpc_connection *connection = context;
@@ -505,7 +606,10 @@ static void serve_all(struct rpc_connection *connection)
     size_t requests = 0, bytes = 0; /* since the others last had their turn */
 
     while (!connection->gone && !connection->stopping) {
-        if (connection->count > 0 && connection->queue[connection->first].taken) {
+        if (connection->bulk.call) {
+            serve_bulk(connection);
+            requests++;
+        } else if (connection->count > 0 && connection->queue[connection->first].taken) {
             queue_pop(connection);
             scan(connection);
             watch(connection);

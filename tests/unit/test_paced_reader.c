@@ -124,9 +124,11 @@ START_TEST(without_a_timer_it_is_woken_as_ever)
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = before;
     none.rlim_cur = 0;
+    paced_reader_free(&reader);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    paced_reader_pace(&reader, true);
+    paced_reader_start(&reader, pair[0]);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    paced_reader_pace(&reader, true);
     send_byte();
     ev_run(loop, EVRUN_ONCE);
     ck_assert_uint_eq(got, 1);

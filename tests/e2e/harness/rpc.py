@@ -65,12 +65,17 @@ class Rpc:
         self.order = []  # message ids in the order of their answers
         self.notifications = []  # (method, params)
 
-    def post(self, method, *params):
-        """Send a request; its id."""
+    def frame(self, method, *params):
+        """A request for the caller to send: its id, its bytes."""
         msgid, self._next = self._next, self._next + 1
-        self.socket.sendall(msgpack.packb([0, msgid, method, list(params)], use_bin_type=True))
         self._methods = getattr(self, "_methods", {})
         self._methods[msgid] = method
+        return msgid, msgpack.packb([0, msgid, method, list(params)], use_bin_type=True)
+
+    def post(self, method, *params):
+        """Send a request; its id."""
+        msgid, frame = self.frame(method, *params)
+        self.socket.sendall(frame)
         return msgid
 
     def _receive(self):

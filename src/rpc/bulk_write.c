@@ -1,0 +1,123 @@
+#include "rpc/bulk_write.h"
+
+#include "rpc/calls.h"
+#include "wire/message.h"
+
+#include <string.h>
+
+/* The longest head of such a frame: an array of values of their longest forms, and a name. */
+#define HEAD_MOST 96u
+#define BIN_32    0xc6u
+#define BIN_HEAD  5u /* bin 32 and its length; no shorter form holds so much */
+
+static const char write_physical[] = "WritePhysical";
+static const char write_physical2[] = "WritePhysical2";
+static const char write_uncached[] = "WriteVirtualUncached";
+
+static uint32_t big_endian(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Is this one of the calls, with good arguments? */
+static bool take_call(struct bulk_write *bulk, const struct message *message)
+{
+    union argument arguments[PARAMS_MOST];
+
+    if (call_is(message, write_physical, arguments)) {
+        bulk->call = write_physical;
+        bulk->flags = DEBUG_PHYSICAL_DEFAULT;
+    } else if (call_is(message, write_physical2, arguments)) {
+        bulk->call = write_physical2;
+        bulk->flags = (uint32_t)arguments[1].number;
+    } else if (call_is(message, write_uncached, arguments)) {
+        bulk->call = write_uncached;
+    } else {
+        return false;
+    }
+    bulk->id = message->id;
+    bulk->offset = arguments[0].number;
+    return true;
+}
+
+/* The frame up to its bytes (before bytes of it) with an empty bin in place of them: a whole
+ * message, if what stands there is the last value's head. */
+static bool take_head(struct bulk_write *bulk, const uint8_t *bytes, size_t before)
+{
+    uint8_t frame[HEAD_MOST + 2];
+    struct frame_scanner scanner;
+    struct message message;
+    const char *fault;
+
+    memcpy(frame, bytes, before);
+    frame[before] = 0xc4; /* bin 8, of no bytes */
+    frame[before + 1] = 0;
+    frame_scanner_init(&scanner);
+    if (frame_scan(&scanner, frame, before + 2) != FRAME_COMPLETE ||
+        scanner.scanned != before + 2 || !message_decode(&message, frame, before + 2, &fault))
+        return false;
+    bool taken = take_call(bulk, &message);
+    message_free(&message);
+    return taken;
+}
+
+size_t bulk_write_begin(struct bulk_write *bulk, const uint8_t *bytes, size_t length,
+                        const struct frame_scanner *scanner)
+{
+    uint64_t whole = scanner->scanned + scanner->payload;
+
+    *bulk = (struct bulk_write){.hr = S_OK};
+    if (scanner->owed > 0 || scanner->payload == 0 || whole < BULK_WRITE_LEAST)
+        return 0;
+    for (size_t head = BIN_HEAD; head <= length && head <= HEAD_MOST; head++) {
+        size_t before = head - BIN_HEAD;
+        if (bytes[before] != BIN_32 || big_endian(bytes + before + 1) != whole - head ||
+            !take_head(bulk, bytes, before))
+            continue;
+        bulk->left = bulk->missing = (size_t)(whole - head);
+        return head;
+    }
+    return 0;
+}
+
+size_t bulk_write_piece(const struct bulk_write *bulk, size_t here)
+{
+    if (bulk->missing == 0)
+        return here;
+    if (bulk->ended)
+        return here; /* only to be dropped */
+    size_t beyond = (size_t)((bulk->offset + bulk->done + here) % TARGET_PAGE_SIZE);
+    return here < BULK_WRITE_PIECE || here <= beyond ? 0 : here - beyond;
+}
+
+static HRESULT write_piece(const struct bulk_write *bulk, struct session *session,
+                           const uint8_t *bytes, uint32_t length, uint32_t *done)
+{
+    uint64_t offset = bulk->offset + bulk->done;
+
+    if (bulk->call == write_uncached)
+        return session_write_virtual_uncached(session, offset, bytes, length, done);
+    return session_write_physical(session, bulk->call, offset, bulk->flags, bytes, length, done);
+}
+
+void bulk_write_step(struct bulk_write *bulk, struct session *session, const uint8_t *bytes,
+                     size_t length)
+{
+    uint32_t done = 0;
+
+    bulk->left -= length;
+    if (bulk->ended)
+        return;
+    HRESULT hr = write_piece(bulk, session, bytes, (uint32_t)length, &done);
+    /* As of one call: it has failed only when nothing was written. */
+    if (bulk->done == 0)
+        bulk->hr = hr;
+    bulk->done += done;
+    bulk->ended = FAILED(hr) || done < length || bulk->offset + bulk->done < bulk->offset;
+}
+
+bool bulk_write_answer(const struct bulk_write *bulk, struct session *session, const char *name,
+                       struct buffer *reply)
+{
+    return call_answer_number(session, name, bulk->call, bulk->id, bulk->hr, bulk->done, reply);
+}
