@@ -17,9 +17,9 @@
 
 struct memory_file {
     const struct monitor *monitor;
-    int fd; /* -1: there is none */
+    int fd[MEMORY_FILES]; /* -1: there is none */
     bool refused;
-    struct task_mutex mutex; /* one file for all */
+    struct task_mutex mutex[MEMORY_FILES]; /* of each file, for all */
 };
 
 struct memory_file *memory_file_new(const struct monitor *monitor)
@@ -28,7 +28,8 @@ struct memory_file *memory_file_new(const struct monitor *monitor)
     if (!file)
         return NULL;
     file->monitor = monitor;
-    file->fd = memfd_create("spacebridge-memory", MFD_CLOEXEC);
+    for (unsigned i = 0; i < MEMORY_FILES; i++)
+        file->fd[i] = memfd_create("spacebridge-memory", MFD_CLOEXEC);
     return file;
 }
 
@@ -36,14 +37,18 @@ void memory_file_free(struct memory_file *file)
 {
     if (!file)
         return;
-    if (file->fd >= 0)
-        close(file->fd);
+    for (unsigned i = 0; i < MEMORY_FILES; i++)
+        if (file->fd[i] >= 0)
+            close(file->fd[i]);
     free(file);
 }
 
 bool memory_file_open(const struct memory_file *file)
 {
-    return file->fd >= 0 && !file->refused;
+    for (unsigned i = 0; i < MEMORY_FILES; i++)
+        if (file->fd[i] < 0)
+            return false;
+    return !file->refused;
 }
 
 void memory_file_reset(struct memory_file *file)
@@ -64,18 +69,18 @@ static bool take(int fd, uint8_t *bytes, size_t length)
     return true;
 }
 
-static enum target_error save(struct memory_file *file, target_client client, uint64_t physical,
-                              uint8_t *bytes, size_t length)
+static enum target_error save(struct memory_file *file, int fd, target_client client,
+                              uint64_t physical, uint8_t *bytes, size_t length)
 {
     struct buffer text = {0};
     struct stat status;
     char line[128], message[160] = "";
     /* What was there before must not pass for what was read. */
-    if (ftruncate(file->fd, 0) != 0)
+    if (ftruncate(fd, 0) != 0)
         return TARGET_UNSUPPORTED;
     /* Without quotes the monitor would divide the size by something. */
     snprintf(line, sizeof line, "pmemsave 0x%" PRIx64 " 0x%zx \"/proc/%d/fd/%d\"", physical, length,
-             (int)getpid(), file->fd);
+             (int)getpid(), fd);
     enum target_error error =
         monitor_run(file->monitor, client, -1, line, &text, message, sizeof message);
     if (error == TARGET_OK && text.length > 0)
@@ -83,23 +88,23 @@ static enum target_error save(struct memory_file *file, target_client client, ui
     buffer_free(&text);
     if (error != TARGET_OK && error != TARGET_FAILED)
         return error;
-    if (!message[0] && fstat(file->fd, &status) == 0 && status.st_size == (off_t)length &&
-        take(file->fd, bytes, length))
+    if (!message[0] && fstat(fd, &status) == 0 && status.st_size == (off_t)length &&
+        take(fd, bytes, length))
         return TARGET_OK;
     log_debug("target", "no bulk reads through a file: %s", message[0] ? message : "it is short");
     file->refused = true;
     return TARGET_UNSUPPORTED;
 }
 
-enum target_error memory_file_read(struct memory_file *file, target_client client,
+enum target_error memory_file_read(struct memory_file *file, unsigned which, target_client client,
                                    uint64_t physical, uint8_t *bytes, size_t length)
 {
     if (!memory_file_open(file) || length == 0 || length > MEMORY_FILE_MOST)
         return TARGET_UNSUPPORTED;
-    task_mutex_lock(&file->mutex);
-    enum target_error error = save(file, client, physical, bytes, length);
-    if (ftruncate(file->fd, 0) != 0)
+    task_mutex_lock(&file->mutex[which]);
+    enum target_error error = save(file, file->fd[which], client, physical, bytes, length);
+    if (ftruncate(file->fd[which], 0) != 0)
         log_debug("target", "ftruncate: %s", strerror(errno));
-    task_mutex_unlock(&file->mutex);
+    task_mutex_unlock(&file->mutex[which]);
     return error;
 }

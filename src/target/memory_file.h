@@ -10,6 +10,8 @@ struct memory_file;
 
 /* The most bytes of one read: QEMU does nothing else meanwhile. */
 #define MEMORY_FILE_MOST ((size_t)4 * 1024 * 1024)
+/* Files, so that QEMU fills one while we take in the other. */
+#define MEMORY_FILES 2u
 
 /* NULL when out of memory. */
 struct memory_file *memory_file_new(const struct monitor *monitor);
@@ -19,8 +21,9 @@ bool memory_file_open(const struct memory_file *file);
 /* Another QEMU, another chance. */
 void memory_file_reset(struct memory_file *file);
 /* Read length bytes (1 to MEMORY_FILE_MOST) of RAM and ROM: pmemsave reports no errors, and would
- * read devices. TARGET_UNSUPPORTED: by another way, please. In a task. */
-enum target_error memory_file_read(struct memory_file *file, target_client client,
+ * read devices. which: the file to take, below MEMORY_FILES; who comes second waits.
+ * TARGET_UNSUPPORTED: by another way, please. In a task. */
+enum target_error memory_file_read(struct memory_file *file, unsigned which, target_client client,
                                    uint64_t physical, uint8_t *bytes, size_t length);
 
 #endif

@@ -2,6 +2,7 @@
 #include "target/ways_internal.h"
 
 #include "base/log.h"
+#include "base/task.h"
 #include "target/direct_ram.h"
 #include "target/memory_file.h"
 #include "target/qtest.h"
@@ -10,6 +11,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+/* Bytes that QEMU writes to a file in one go, in which it does nothing else. */
+#define FILE_PIECE ((size_t)2 * 1024 * 1024)
 
 /* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
 
@@ -34,23 +38,59 @@ void ways_settle(struct target_run *runs, size_t count)
     }
 }
 
+/* A read through the files. Each file brings every second piece: while we take in the one, QEMU
+ * fills the other. */
+struct file_read {
+    struct ways *ways;
+    target_client client;
+    uint64_t physical;
+    uint8_t *bytes;
+    size_t length;
+    enum target_error error; /* the first; the others stop */
+    unsigned under_way;
+    struct task_cond ended;
+};
+
+static void read_pieces(struct file_read *all, unsigned which)
+{
+    for (size_t at = which * FILE_PIECE; at < all->length && all->error == TARGET_OK;
+         at += MEMORY_FILES * FILE_PIECE) {
+        size_t piece = all->length - at < FILE_PIECE ? all->length - at : FILE_PIECE;
+        enum target_error error = memory_file_read(all->ways->file, which, all->client,
+                                                   all->physical + at, all->bytes + at, piece);
+        if (error == TARGET_OK)
+            ways_count(all->ways, WAY_MEMORY_FILE, false, piece);
+        else
+            all->error = error;
+    }
+    if (--all->under_way == 0)
+        task_cond_broadcast(&all->ended);
+}
+
+static void read_second(void *context)
+{
+    read_pieces(context, 1);
+}
+
 static enum target_error by_memory_file(struct ways *ways, target_client client,
                                         const struct target_region *region, uint64_t physical,
                                         uint8_t *bytes, size_t length)
 {
+    struct file_read all = {.ways = ways,
+                            .client = client,
+                            .physical = physical,
+                            .bytes = bytes,
+                            .length = length,
+                            .under_way = MEMORY_FILES};
     if (length < MEMORY_FILE_LEAST || !ways_file_usable(ways) || region->flash ||
         (region->kind != REGION_RAM && region->kind != REGION_ROM))
         return TARGET_UNSUPPORTED;
-    for (size_t done = 0; done < length;) {
-        size_t piece = length - done < MEMORY_FILE_MOST ? length - done : MEMORY_FILE_MOST;
-        enum target_error error =
-            memory_file_read(ways->file, client, physical + done, bytes + done, piece);
-        if (error != TARGET_OK)
-            return error;
-        ways_count(ways, WAY_MEMORY_FILE, false, piece);
-        done += piece;
-    }
-    return TARGET_OK;
+    if (length <= FILE_PIECE || !task_spawn(task_loop(task_self()), "read", read_second, &all))
+        read_second(&all);
+    read_pieces(&all, 0);
+    while (all.under_way > 0)
+        task_cond_wait(&all.ended, -1);
+    return all.error;
 }
 
 static bool is_width(size_t length)
