@@ -1,4 +1,5 @@
-"""Large writes, which are carried out while they still arrive: they mean what one that is there as a whole means."""
+"""Large writes, which are carried out while they still arrive and mean what one that is there as a whole means; and
+large reads, which come through two files in turns."""
 
 import os
 import signal
@@ -121,3 +122,17 @@ def test_a_daemon_that_leaves_in_the_middle(new_guest, new_daemon):
     assert hresult == S_OK and 2 * MIB <= count <= 3 * MIB
     assert daemon.child.wait() == 0
     assert guest.physical(PLACE, count) == data[:count]
+
+
+def test_reads_of_several_pieces_by_two_at_once(pc, halted):
+    """More than a file of pmemsave's takes, from odd places, in the right order."""
+    data = os.urandom(9 * MIB + 77)
+    assert halted.WritePhysical(PLACE, data) == len(data)
+    before = halted.GetTransportStatus()["memory-file"]["bytes_read"]
+    other = pc.connect()
+    first = halted.post("ReadPhysical", PLACE + 5, len(data) - 5)
+    second = other.post("ReadPhysical", PLACE, 7 * MIB + 1)
+    assert halted.answer(first) == (S_OK, [data[5:]])
+    assert other.answer(second) == (S_OK, [data[: 7 * MIB + 1]])
+    taken = halted.GetTransportStatus()["memory-file"]["bytes_read"] - before
+    assert taken >= 16 * MIB - 4096  # a short rest goes by the stub
