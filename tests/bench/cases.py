@@ -314,7 +314,7 @@ CASES = [
         lambda: theirs("qtest-write", FAR, 32 * MIB, LINE, socket=places.place.qtest_socket()),
         "C blaster of ready b64write lines",
         sizes=(32 * MIB, 32 * MIB),
-        at_least=0.95,
+        at_least=0.85,
     ),
     bulk(
         "qtest-write-virtual",
@@ -521,7 +521,7 @@ CASES = [
         qmp_map,
         what="QMP, the text alone",
         unit="us",
-        at_most=1.5,
+        at_most=2,
     ),
     map_case("map10", False),
     map_case("map100", False),
