@@ -1,0 +1,153 @@
+/* What dbgeng has no call for: the greeting, the cache, the ways to the target. */
+#include "rpc/calls_internal.h"
+
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "base/log.h"
+#include "wire/protocol.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+HRESULT call_hello(struct running *running)
+{
+    const struct target_info *info = session_target_info(running->session);
+    static const struct target_info nothing;
+
+    if (running->arguments[1].number != WIRE_PROTOCOL_VERSION) {
+        snprintf(running->message, sizeof running->message,
+                 "Hello: protocol version %" PRIu64 " is not spoken here, only version %d",
+                 running->arguments[1].number, WIRE_PROTOCOL_VERSION);
+        return E_INVALIDARG;
+    }
+    char client[128];
+    log_debug("rpc", "%s: this is %s", running->name,
+              call_quotable(client, sizeof client, &running->arguments[0].text));
+    if (!info)
+        info = &nothing;
+    msgpack_packer *packer = answer_result(&running->answer, S_OK, 2);
+    answer_pack_text(packer, PACKAGE_VERSION);
+    msgpack_pack_map(packer, 6);
+    answer_pack_text(packer, "architecture");
+    answer_pack_text(packer, info->architecture);
+    answer_pack_text(packer, "pointer_size");
+    msgpack_pack_unsigned_int(packer, info->pointer_size);
+    answer_pack_text(packer, "big_endian");
+    if (info->big_endian)
+        msgpack_pack_true(packer);
+    else
+        msgpack_pack_false(packer);
+    answer_pack_text(packer, "processors");
+    msgpack_pack_unsigned_int(packer, info->processors);
+    answer_pack_text(packer, "page_size");
+    msgpack_pack_unsigned_int(packer, TARGET_PAGE_SIZE);
+    answer_pack_text(packer, "upstream");
+    answer_pack_text(packer, info->upstream);
+    return S_OK;
+}
+
+HRESULT call_flush_cache(struct running *running)
+{
+    uint64_t flushed = 0;
+    HRESULT hr = session_flush(running->session, &flushed);
+    return call_result_number(running, hr, flushed);
+}
+
+HRESULT call_discard_cache(struct running *running)
+{
+    uint64_t dropped = 0;
+    HRESULT hr = session_discard(running->session, &dropped);
+    return call_result_number(running, hr, dropped);
+}
+
+HRESULT call_invalidate_cache(struct running *running)
+{
+    return call_result_nothing(running, session_invalidate(running->session));
+}
+
+HRESULT call_get_cache_status(struct running *running)
+{
+    struct session_cache_status status = {0};
+    HRESULT hr = session_get_cache_status(running->session, &status);
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {
+        {"size", status.size},
+        {"used", status.used},
+        {"valid_bytes", status.valid_bytes},
+        {"dirty_bytes", status.dirty_bytes},
+        {"lines", status.lines},
+        {"dirty_lines", status.dirty_lines},
+        {"hits", status.hits},
+        {"misses", status.misses},
+        {"flushes", status.flushes},
+        {"flushed_bytes", status.flushed_bytes},
+        {"lost_bytes", status.lost_bytes},
+        {"evictions", status.evictions},
+    };
+    const uint32_t count = sizeof numbers / sizeof numbers[0];
+
+    if (FAILED(hr))
+        return hr;
+    msgpack_packer *packer = answer_result(&running->answer, hr, 1);
+    msgpack_pack_map(packer, count + 1);
+    answer_pack_text(packer, "policy");
+    answer_pack_text(packer, cache_policy_text(status.policy));
+    for (uint32_t i = 0; i < count; i++) {
+        answer_pack_text(packer, numbers[i].name);
+        msgpack_pack_uint64(packer, numbers[i].number);
+    }
+    return hr;
+}
+
+HRESULT call_get_transport_status(struct running *running)
+{
+    struct target_transport ways[TARGET_TRANSPORTS_MOST];
+    size_t count = session_get_transport_status(running->session, ways, TARGET_TRANSPORTS_MOST);
+    msgpack_packer *packer = answer_result(&running->answer, S_OK, 1);
+
+    msgpack_pack_map(packer, count);
+    for (size_t i = 0; i < count; i++) {
+        answer_pack_text(packer, ways[i].name);
+        msgpack_pack_map(packer, 5);
+        answer_pack_text(packer, "open");
+        if (ways[i].open)
+            msgpack_pack_true(packer);
+        else
+            msgpack_pack_false(packer);
+        answer_pack_text(packer, "calls");
+        msgpack_pack_uint64(packer, ways[i].calls);
+        answer_pack_text(packer, "bytes_read");
+        msgpack_pack_uint64(packer, ways[i].bytes_read);
+        answer_pack_text(packer, "bytes_written");
+        msgpack_pack_uint64(packer, ways[i].bytes_written);
+        answer_pack_text(packer, "note");
+        answer_pack_text(packer, ways[i].note);
+    }
+    return S_OK;
+}
+
+HRESULT call_set_cache_policy(struct running *running)
+{
+    const msgpack_object_str *text = &running->arguments[0].text;
+    enum cache_policy policy;
+    char name[32], quoted[64];
+
+    if (text->size > 0 && text->size < sizeof name) {
+        memcpy(name, text->ptr, text->size);
+        name[text->size] = '\0';
+        if (cache_policy_parse(&policy, name))
+            return call_result_nothing(running, session_set_cache_policy(running->session, policy));
+    }
+    snprintf(running->message, sizeof running->message,
+             "SetCachePolicy: \"%s\" is no policy: write-back, write-through or off",
+             call_quotable(quoted, sizeof quoted, text));
+    return E_INVALIDARG;
+}
