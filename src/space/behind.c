@@ -46,6 +46,14 @@ void behind_wait(struct session *session)
         task_cond_wait(&session->behind_ended, -1);
 }
 
+void behind_settle(struct session *session)
+{
+    if (!session->behind)
+        return;
+    task_mutex_lock(&session->mutex);
+    task_mutex_unlock(&session->mutex);
+}
+
 static void behind_task(void *arg)
 {
     struct behind *behind = arg;

@@ -234,6 +234,9 @@ void behind_unlock(struct session *session);
 bool behind_make_room(struct call *call);
 /* Wait for the flush that this task goes alongside, if any: then it has the mutex for itself. */
 void behind_wait(struct session *session);
+/* Wait for the flush that this session's calls have not waited for, if any, as whoever takes the
+ * mutex does. */
+void behind_settle(struct session *session);
 
 /* --- flush.c, for behind.c --- */
 

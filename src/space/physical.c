@@ -195,6 +195,7 @@ HRESULT session_read_physical(struct session *session, const char *name, uint64_
                               uint32_t flags, void *buffer, uint32_t size, uint32_t *done)
 {
     struct call call;
+    behind_settle(session);
     call_begin_read(&call, session, name, offset, size);
     return transfer_physical(&call, flags, buffer, done);
 }

@@ -266,6 +266,8 @@ HRESULT session_get_cache_status(struct session *session, struct session_cache_s
     const struct view *view = &session->view;
 
     session->message[0] = '\0';
+    /* Bytes on their way count neither as dirty nor as flushed nor as lost. */
+    behind_settle(session);
     *status = (struct session_cache_status){
         .policy = session_policy(session),
         .size = view->size,

@@ -58,8 +58,8 @@ struct space *session_space(const struct session *session);
 
 /* Do further calls of this session wait behind the next one? Then a small write that finds the view
  * full of dirty bytes need not wait until they are written: they are on their way while calls go on
- * that only put more into the view, and every other call of this session waits for them. What could
- * not be written is told to the listener. */
+ * that only put more into the view, and every other call of this session that has to do with
+ * memory, ports or the view waits for them. What could not be written is told to the listener. */
 void session_more_follow(struct session *session, bool more);
 
 /* Virtual. *done is always the length of the prefix that really was transferred (write-back: put in
