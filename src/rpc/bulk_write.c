@@ -3,6 +3,7 @@
 #include "rpc/calls.h"
 #include "wire/message.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The longest head of such a frame: an array of values of their longest forms, and a name. */
@@ -66,15 +67,15 @@ size_t bulk_write_begin(struct bulk_write *bulk, const uint8_t *bytes, size_t le
 {
     uint64_t whole = scanner->scanned + scanner->payload;
 
-    *bulk = (struct bulk_write){.hr = S_OK};
     if (scanner->owed > 0 || scanner->payload == 0 || whole < BULK_WRITE_LEAST)
         return 0;
+    *bulk = (struct bulk_write){.hr = S_OK};
     for (size_t head = BIN_HEAD; head <= length && head <= HEAD_MOST; head++) {
         size_t before = head - BIN_HEAD;
         if (bytes[before] != BIN_32 || big_endian(bytes + before + 1) != whole - head ||
             !take_head(bulk, bytes, before))
             continue;
-        bulk->left = bulk->missing = (size_t)(whole - head);
+        bulk->size = bulk->left = bulk->missing = (size_t)(whole - head);
         return head;
     }
     return 0;
@@ -108,10 +109,15 @@ void bulk_write_step(struct bulk_write *bulk, struct session *session, const uin
     bulk->left -= length;
     if (bulk->ended)
         return;
+    session_parts_of(session, (uint32_t)bulk->size);
     HRESULT hr = write_piece(bulk, session, bytes, (uint32_t)length, &done);
-    /* As of one call: it has failed only when nothing was written. */
+    session_parts_of(session, 0);
+    /* As of one call: it has failed only when nothing was written. A call that overtakes may be
+     * carried out, and say why it failed, before this one is answered. */
     if (bulk->done == 0)
         bulk->hr = hr;
+    if (FAILED(bulk->hr))
+        snprintf(bulk->message, sizeof bulk->message, "%s", session_message(session));
     bulk->done += done;
     bulk->ended = FAILED(hr) || done < length || bulk->offset + bulk->done < bulk->offset;
 }
@@ -119,5 +125,6 @@ void bulk_write_step(struct bulk_write *bulk, struct session *session, const uin
 bool bulk_write_answer(const struct bulk_write *bulk, struct session *session, const char *name,
                        struct buffer *reply)
 {
-    return call_answer_number(session, name, bulk->call, bulk->id, bulk->hr, bulk->done, reply);
+    return call_answer_number(session, name, bulk->call, bulk->id, bulk->hr, bulk->message,
+                              bulk->done, reply);
 }

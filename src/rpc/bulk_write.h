@@ -8,6 +8,7 @@
 #ifndef SB_RPC_BULK_WRITE_H
 #define SB_RPC_BULK_WRITE_H
 
+#include "rpc/params.h"
 #include "space/session.h"
 #include "wire/frame.h"
 
@@ -26,11 +27,13 @@ struct bulk_write {
     uint32_t id;
     uint64_t offset;
     uint32_t flags;
-    size_t left;    /* bytes of it that were not handed to bulk_write_step */
+    size_t size;    /* bytes to write */
+    size_t left;    /* of these, bytes that were not handed to bulk_write_step */
     size_t missing; /* of these, bytes that have not arrived */
     HRESULT hr;
-    uint32_t done; /* bytes written, from the first */
-    bool ended;    /* a piece fell short: the rest is not carried out */
+    char message[PARAMS_MESSAGE_SIZE]; /* why it failed */
+    uint32_t done;                     /* bytes written, from the first */
+    bool ended;                        /* a piece fell short: the rest is not carried out */
 };
 
 /* Does the frame that begins at bytes, of which length bytes are here and scanned, begin such a

@@ -138,10 +138,11 @@ bool call_carry_out(struct session *session, const char *name, const struct mess
 }
 
 bool call_answer_number(struct session *session, const char *name, const char *call, uint32_t id,
-                        HRESULT hr, uint64_t number, struct buffer *reply)
+                        HRESULT hr, const char *message, uint64_t number, struct buffer *reply)
 {
     struct running running = {.session = session, .name = name, .call = call};
 
+    snprintf(running.message, sizeof running.message, "%s", message);
     answer_init(&running.answer, reply, id);
     return finish(&running, call_result_number(&running, hr, number));
 }

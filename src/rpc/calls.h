@@ -17,9 +17,9 @@ bool call_carry_out(struct session *session, const char *name, const struct mess
                     struct buffer *reply);
 
 /* The response to a call that was carried out by other means and has one number as its result, as
- * call_carry_out would make it. */
+ * call_carry_out would make it. message: why it failed, the session's own if it is empty. */
 bool call_answer_number(struct session *session, const char *name, const char *call, uint32_t id,
-                        HRESULT hr, uint64_t number, struct buffer *reply);
+                        HRESULT hr, const char *message, uint64_t number, struct buffer *reply);
 /* Is this a request for that call, with arguments that it can be given? They are set then
  * (PARAMS_MOST of them). */
 bool call_is(const struct message *request, const char *name, union argument *arguments);

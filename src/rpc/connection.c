@@ -515,7 +515,8 @@ static bool take_piece(struct rpc_connection *connection, size_t length)
 }
 
 /* Carry out the large write that is under way, piece by piece. It is not answered when its peer
- * left off in the middle; when we leave off it is, for what was written. */
+ * left off in the middle; when we leave off it is, for what was written, or why nothing could be.
+ */
 static void serve_bulk(struct rpc_connection *connection)
 {
     struct bulk_write *bulk = &connection->bulk;
@@ -539,7 +540,8 @@ static void serve_bulk(struct rpc_connection *connection)
     if (bulk->left > 0)
         log_info("rpc", "%s: %s ended in the middle, %u bytes were written", connection->name,
                  bulk->call, (unsigned)bulk->done);
-    if (!connection->gone && (bulk->left == 0 || (connection->stopping && bulk->done > 0))) {
+    if (!connection->gone &&
+        (bulk->left == 0 || (connection->stopping && (bulk->done > 0 || bulk->ended)))) {
         if (bulk_write_answer(bulk, connection->session, connection->name, &connection->reply))
             send_answer(connection, &connection->reply, connection->count > 0);
         else
@@ -606,7 +608,9 @@ static void serve_all(struct rpc_connection *connection)
     size_t requests = 0, bytes = 0; /* since the others last had their turn */
 
     while (!connection->gone && !connection->stopping) {
-        if (connection->bulk.call) {
+        if (connection->bulk.call && connection->output.length >= CONNECTION_OUTPUT_MOST) {
+            task_cond_wait(&connection->changed, -1);
+        } else if (connection->bulk.call) {
             serve_bulk(connection);
             requests++;
         } else if (connection->count > 0 && connection->queue[connection->first].taken) {

@@ -79,7 +79,7 @@ static bool written(void *context, size_t index, HRESULT hr, uint32_t done)
 {
     struct running *running = context;
     bool whole = call_answer_number(running->session, running->name, call_name,
-                                    running->batch->ids[index], hr, done, running->reply);
+                                    running->batch->ids[index], hr, "", done, running->reply);
 
     return running->answer(running->context, whole ? running->reply : NULL);
 }

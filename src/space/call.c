@@ -12,7 +12,7 @@ static void call_begin(struct call *call, struct session *session, const char *n
     call->session = session;
     call->name = name;
     call->offset = offset;
-    call->asked = size;
+    call->asked = session->parts_of ? session->parts_of : size;
     call->size = size;
     /* The space ends at 2^64: cut there, the count will say so. */
     if (offset && size > UINT64_MAX - offset)

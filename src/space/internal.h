@@ -49,6 +49,7 @@ struct session {
     /* Moves when the target was lost with dirty bytes in this view. */
     uint64_t losses;
     struct flush_result *flushing; /* the flush under way, NULL: none */
+    uint32_t parts_of;             /* session_parts_of */
     bool more_follow;              /* session_more_follow */
     struct behind *behind;         /* a flush that calls do not wait for; its task has the mutex */
     struct task *alongside;        /* the task whose write goes on beside it */

@@ -112,6 +112,11 @@ void session_more_follow(struct session *session, bool more)
     session->more_follow = more;
 }
 
+void session_parts_of(struct session *session, uint32_t size)
+{
+    session->parts_of = size;
+}
+
 const char *session_message(const struct session *session)
 {
     return session->message;

@@ -56,6 +56,10 @@ const char *session_message(const struct session *session);
 target_client session_client(const struct session *session);
 struct space *session_space(const struct session *session);
 
+/* The calls that follow are parts of one that asks for so many bytes: what they say of a failure
+ * counts those. 0: they stand for themselves. */
+void session_parts_of(struct session *session, uint32_t size);
+
 /* Do further calls of this session wait behind the next one? Then a small write that finds the view
  * full of dirty bytes need not wait until they are written: they are on their way while calls go on
  * that only put more into the view, and every other call of this session that has to do with

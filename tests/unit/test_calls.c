@@ -163,7 +163,7 @@ START_TEST(every_length_of_a_number)
         forget();
         words_pack(&request, "[iun[iu]]", 1, id, (int)(i % 2), number);
         ck_assert(call_answer_number(machine.a, "rpc#1", "WriteIo", (uint32_t)id,
-                                     i % 2 ? S_FALSE : S_OK, number, &reply));
+                                     i % 2 ? S_FALSE : S_OK, "", number, &reply));
         ck_assert_uint_eq(reply.length, request.length);
         ck_assert_mem_eq(buffer_bytes(&reply), buffer_bytes(&request), reply.length);
     }
