@@ -46,6 +46,7 @@ struct qtest {
     double timeout;
     struct qtest_listener listener;
     int fd;
+    uint64_t closes; /* a connect that began before the last one is called off */
     bool big_endian;
     struct paced_reader reader;
     struct busy_poll *busy_poll;
@@ -240,6 +241,7 @@ static void finish_batch(struct qtest *qtest, struct batch *batch, enum target_e
 void qtest_close(struct qtest *qtest)
 {
     struct batch *batch, *next;
+    qtest->closes++;
     if (qtest->fd < 0)
         return;
     paced_reader_stop(&qtest->reader);
@@ -400,10 +402,14 @@ static void on_readable(void *context)
         fail(qtest, "%s", got == 0 ? "it closed the connection" : strerror(errno));
         return;
     }
-    ev_timer_stop(qtest->loop, &qtest->silence);
+    size_t owed = qtest->count;
     take_lines(qtest);
-    if (qtest->fd >= 0)
-        pump(qtest);
+    if (qtest->fd < 0)
+        return;
+    /* A byte now and then is silence too: others wait, shut out, for what is under way. */
+    if (qtest->count < owed)
+        ev_timer_stop(qtest->loop, &qtest->silence);
+    pump(qtest);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -445,9 +451,15 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
     struct qtest_request order = {.verb = QTEST_ORDER};
     struct dial dial = {0}; /* QEMU listens on a private socket: there is nothing to call off */
     qtest_close(qtest);
+    uint64_t closes = qtest->closes;
     int fd = dial_endpoint(&dial, endpoint, qtest->timeout, message, size);
     if (fd < 0)
         return TARGET_GONE;
+    if (qtest->closes != closes) {
+        close(fd);
+        snprintf(message, size, "called off");
+        return TARGET_GONE;
+    }
     qtest->fd = fd;
     ev_io_set(&qtest->writer, fd, EV_WRITE);
     paced_reader_start(&qtest->reader, fd);

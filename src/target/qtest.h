@@ -64,8 +64,8 @@ struct qtest_listener {
     void (*closed)(void *context, const char *reason);
 };
 
-/* timeout: seconds of silence with a request outstanding after which the connection is given up.
- * NULL: out of memory. */
+/* timeout: seconds without an answer, with a request outstanding, after which the connection is
+ * given up. NULL: out of memory. */
 struct qtest *qtest_new(struct ev_loop *loop, double timeout,
                         const struct qtest_listener *listener);
 /* Closes. No task may be in one of its functions. NULL is all right. */
@@ -78,7 +78,8 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
 /* Stay awake while an answer is waited for that comes soon. NULL, as at first: do not. */
 void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll);
 bool qtest_connected(const struct qtest *qtest);
-/* Close quietly: calls under way return TARGET_GONE, the listener hears nothing. */
+/* Close quietly: calls under way, a connect too, return TARGET_GONE, the listener hears nothing. A
+ * connect begins with this, so of two the later goes on. */
 void qtest_close(struct qtest *qtest);
 bool qtest_big_endian(const struct qtest *qtest);
 

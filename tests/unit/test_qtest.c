@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- the grammar, written from QEMU's side: words parted by one space, numbers as 0x… ---- */
@@ -474,6 +475,112 @@ START_TEST(silence_ends_it)
 }
 END_TEST
 
+/* Bytes come, answers do not. */
+static void qemu_that_trickles(void *arg)
+{
+    char line[64];
+    (void)arg;
+    accept_client();
+    say("OK little\n");
+    ck_assert(hear(line, sizeof line));
+    unsigned sent = 0;
+    while (sent < 30 && send(stage.fd, "O", 1, MSG_NOSIGNAL) == 1) {
+        sent++;
+        task_sleep(0.05);
+    }
+    ck_assert_uint_lt(sent, 30); /* it was left meanwhile */
+}
+
+static void client_of_trickle(void *arg)
+{
+    struct qtest_request request = {.verb = QTEST_STORE, .width = 4};
+    (void)arg;
+    connect_client(TARGET_OK);
+    ck_assert_int_eq(qtest_run(stage.qtest, &request, 1), TARGET_GONE);
+    ck_assert(!request.done);
+}
+
+START_TEST(a_trickle_is_silence)
+{
+    open_stage(0.2);
+    play(qemu_that_trickles, client_of_trickle);
+    ck_assert_msg(strstr(stage.reason, "no answer within") != NULL, "%s", stage.reason);
+}
+END_TEST
+
+/* Takes two, and talks to the one that says something. */
+static void qemu_of_two(void *arg)
+{
+    char line[64];
+    int first;
+    (void)arg;
+    ck_assert_int_eq(task_wait_fd(stage.listener, EV_READ, 10), EV_READ);
+    first = endpoint_accept(stage.listener);
+    ck_assert_int_ge(first, 0);
+    accept_client();
+    ck_assert_int_eq(task_wait_fd(first, EV_READ, 10), EV_READ);
+    ck_assert_int_eq(read(first, line, sizeof line), 0); /* not left open: QEMU would wait for it */
+    close(first);
+    say("OK little\n");
+    ck_assert(!hear(line, sizeof line));
+}
+
+static void later_client(void *arg)
+{
+    (void)arg;
+    connect_client(TARGET_OK);
+    qtest_close(stage.qtest);
+}
+
+static void client_with_a_later_one(void *arg)
+{
+    (void)arg;
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "later", later_client, NULL));
+    connect_client(TARGET_GONE);
+}
+
+START_TEST(of_two_connects_the_later_goes_on)
+{
+    open_stage(5);
+    play(qemu_of_two, client_with_a_later_one);
+    ck_assert_uint_eq(stage.closed, 0);
+}
+END_TEST
+
+static void qemu_that_is_left(void *arg)
+{
+    char byte;
+    (void)arg;
+    ck_assert_int_eq(task_wait_fd(stage.listener, EV_READ, 10), EV_READ);
+    stage.fd = endpoint_accept(stage.listener);
+    ck_assert_int_ge(stage.fd, 0);
+    ck_assert_int_eq(task_wait_fd(stage.fd, EV_READ, 10), EV_READ);
+    ck_assert_int_eq(read(stage.fd, &byte, 1), 0);
+}
+
+static void closer(void *arg)
+{
+    (void)arg;
+    qtest_close(stage.qtest);
+}
+
+static void client_called_off(void *arg)
+{
+    (void)arg;
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "closer", closer, NULL));
+    connect_client(TARGET_GONE);
+    ck_assert(!qtest_connected(stage.qtest));
+    qtest_close(stage.qtest);
+}
+
+START_TEST(a_close_calls_a_connect_off)
+{
+    open_stage(5);
+    play(qemu_that_is_left, client_called_off);
+    ck_assert_uint_eq(stage.closed, 0);
+}
+END_TEST
+
 static void client_of_nonsense(void *arg)
 {
     struct qtest_request requests[3] = {{.verb = QTEST_STORE, .width = 4},
@@ -534,6 +641,9 @@ int main(void)
     tcase_add_test(client, callers_take_turns);
     tcase_add_test(client, misfortunes_end_it);
     tcase_add_test(client, silence_ends_it);
+    tcase_add_test(client, a_trickle_is_silence);
+    tcase_add_test(client, of_two_connects_the_later_goes_on);
+    tcase_add_test(client, a_close_calls_a_connect_off);
     tcase_add_test(client, what_cannot_be_said_is_not_sent);
     tcase_add_test(client, what_is_no_qtest_is_left);
     tcase_set_timeout(client, 30);
