@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "rsp/hex.h"
+#include "target/process.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -98,19 +99,6 @@ enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *
 
 /* The process */
 
-/* A proxy's memory is not the guest's: the program must be called a QEMU. */
-static bool is_qemu(pid_t pid)
-{
-    char path[64], program[512];
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    ssize_t length = readlink(path, program, sizeof program - 1);
-    if (length <= 0)
-        return false;
-    program[length] = '\0';
-    const char *name = strrchr(program, '/');
-    return strstr(name ? name : program, "qemu") != NULL;
-}
-
 static bool alive(const struct direct_ram *direct)
 {
     struct pollfd poller = {.fd = direct->pidfd, .events = POLLIN};
@@ -136,7 +124,7 @@ enum target_error direct_ram_open(struct direct_ram *direct, char *message, size
         return error;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     /* Checked once the process is held: its number cannot mean another any more. */
-    if (pidfd < 0 || !is_qemu(pid) || !rsp_client_connected(stub->rsp)) {
+    if (pidfd < 0 || !process_is_qemu(pid) || !rsp_client_connected(stub->rsp)) {
         snprintf(message, size, "process %d is not to be opened, or no QEMU", (int)pid);
         if (pidfd >= 0)
             close(pidfd);

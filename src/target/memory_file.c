@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "target/monitor_text.h"
+#include "target/process.h"
+#include "target/qmp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,9 +53,17 @@ bool memory_file_open(const struct memory_file *file)
     return !file->refused;
 }
 
+/* Elsewhere the same name may be another's file, and QEMU would overwrite that. */
+static bool may_open(pid_t qemu)
+{
+    return qemu > 0 && process_is_qemu(qemu) && process_shares_numbers(qemu);
+}
+
 void memory_file_reset(struct memory_file *file)
 {
-    file->refused = false;
+    const struct qmp *qmp = file->monitor->qmp;
+    file->refused =
+        !may_open(rsp_client_peer(file->monitor->stub->rsp)) && !(qmp && may_open(qmp_peer(qmp)));
 }
 
 static bool take(int fd, uint8_t *bytes, size_t length)

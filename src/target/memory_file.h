@@ -16,9 +16,10 @@ struct memory_file;
 /* NULL when out of memory. */
 struct memory_file *memory_file_new(const struct monitor *monitor);
 void memory_file_free(struct memory_file *file);
-/* May it be tried? False once this QEMU could not write to our file. */
+/* May it be tried? False once this QEMU could not write to our file, and where it is not known to
+ * be a process of this system. */
 bool memory_file_open(const struct memory_file *file);
-/* Another QEMU, another chance. */
+/* Another QEMU, another chance. With its stub connected. */
 void memory_file_reset(struct memory_file *file);
 /* Read length bytes (1 to MEMORY_FILE_MOST) of RAM and ROM: pmemsave reports no errors, and would
  * read devices. which: the file to take, below MEMORY_FILES; who comes second waits.

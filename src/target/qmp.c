@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "target/dial.h"
+#include "target/process.h"
 #include "target/text.h"
 
 #include <errno.h>
@@ -467,6 +468,11 @@ bool qmp_silent_since(const struct qmp *qmp, uint64_t heard)
     struct pollfd reader = {.fd = qmp->fd, .events = POLLIN};
     return qmp->ready && qmp->heard == heard && qmp->in.length == 0 && !qmp->waiters &&
            poll(&reader, 1, 0) == 0;
+}
+
+pid_t qmp_peer(const struct qmp *qmp)
+{
+    return process_peer(qmp->fd);
 }
 
 void qmp_disconnect(struct qmp *qmp, const char *reason)

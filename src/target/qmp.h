@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct buffer;
 struct endpoint;
@@ -53,6 +54,8 @@ enum target_error qmp_connect(struct qmp *qmp, char *message, size_t size);
 /* True between a qmp_connect that returned TARGET_OK and the close. */
 bool qmp_connected(const struct qmp *qmp);
 void qmp_disconnect(struct qmp *qmp, const char *reason);
+/* The process at the other end, as process_peer tells it. */
+pid_t qmp_peer(const struct qmp *qmp);
 
 /* How many lines have come, of whatever kind. */
 uint64_t qmp_heard(const struct qmp *qmp);

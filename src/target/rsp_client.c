@@ -1,9 +1,9 @@
-#define _GNU_SOURCE
 #include "target/rsp_client.h"
 
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "target/process.h"
 #include "target/rsp_inside.h"
 
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -442,11 +441,7 @@ enum target_error rsp_client_call(struct rsp_client *client, struct rsp_operatio
 
 pid_t rsp_client_peer(const struct rsp_client *client)
 {
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-    if (client->fd < 0 || getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-        return 0;
-    return peer.pid;
+    return process_peer(client->fd);
 }
 
 bool rsp_client_busy(const struct rsp_client *client)

@@ -108,6 +108,9 @@ enum target_error ways_open(struct ways *ways, char *message, size_t size)
     memory_file_reset(ways->file);
     for (size_t i = 0; i < WAYS; i++)
         ways->notes[i][0] = '\0';
+    if (!memory_file_open(ways->file))
+        snprintf(ways->notes[WAY_MEMORY_FILE], sizeof ways->notes[0],
+                 "no QEMU of this system at the other end of a unix socket");
     snprintf(ways->notes[WAY_QTEST], sizeof ways->notes[0], "off");
     snprintf(ways->notes[WAY_DIRECT_RAM], sizeof ways->notes[0], "off");
     if (config->qtest == WAYS_ON || (config->qtest == WAYS_AUTO && config->have_qtest)) {

@@ -136,3 +136,15 @@ def test_reads_of_several_pieces_by_two_at_once(pc, halted):
     assert other.answer(second) == (S_OK, [data[: 7 * MIB + 1]])
     taken = halted.GetTransportStatus()["memory-file"]["bytes_read"] - before
     assert taken >= 16 * MIB - 4096  # a short rest goes by the stub
+
+
+def test_no_file_for_a_target_that_may_be_elsewhere(new_guest, new_daemon):
+    """Behind a TCP socket our file's name may be another's: QEMU must not be told to write there."""
+    guest = new_guest(tcp=True)
+    daemon = new_daemon(guest, options=["--attach", "halt"])
+    rpc = daemon.connect()
+    data = os.urandom(MIB)
+    assert rpc.WritePhysical(PLACE, data) == len(data)
+    assert rpc.ReadPhysical(PLACE, len(data)) == data
+    way = rpc.GetTransportStatus()["memory-file"]
+    assert not way["open"] and way["calls"] == 0 and "unix socket" in way["note"]
