@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "target/qmp.h"
 
 #include <string.h>
 
@@ -10,13 +11,15 @@
 #define ADDRESS_SPACE "memory"
 /* Characters of a map from which on it is asked for by QMP: there are thousands of ranges then. */
 #define LONG_TEXT ((size_t)64 * 1024)
+/* From here on the stub is asked again: a line that is too long for QMP costs the connection. */
+#define TOO_LONG_TEXT (QMP_LINE_MAX / 8)
 
 /* A question whose answer is about as long as the last map was. */
 static enum target_error ask_map(struct translate *translate, target_client client,
                                  const char *command, struct buffer *text, char *message,
                                  size_t size)
 {
-    return translate->map_text >= LONG_TEXT
+    return translate->map_text >= LONG_TEXT && translate->map_text < TOO_LONG_TEXT
                ? monitor_run_long(translate->monitor, client, command, text, message, size)
                : monitor_run(translate->monitor, client, -1, command, text, message, size);
 }

@@ -245,6 +245,17 @@ SCRIPT(a_long_map_is_read_by_qmp_from_the_second_time_on)
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 2); /* a short one again by the quicker way */
 }
 
+/* A line of QMP has a bound, and one beyond it would cost the target. */
+SCRIPT(a_map_too_long_for_qmp_is_left_to_the_stub)
+{
+    char message[256];
+    machine.ranges = 40000;
+    range_at(0);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    range_at(0);
+    ck_assert_uint_eq(map_was_asked_of_the_stub(), 2);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("translate");
@@ -256,6 +267,7 @@ int main(void)
     tcase_add_test(tcase, a_full_cache_of_translations_forgets_what_they_hang_on);
     tcase_add_test(tcase, a_full_cache_of_tables_forgets_which_they_were);
     tcase_add_test(tcase, a_long_map_is_read_by_qmp_from_the_second_time_on);
+    tcase_add_test(tcase, a_map_too_long_for_qmp_is_left_to_the_stub);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
