@@ -31,14 +31,13 @@ def values(output, name):
     return [int(value, 16) for value in re.findall(rf"^\s*{name} = (0x[0-9a-f]+)", output, re.MULTILINE)]
 
 
-def test_a_session(bridge, directory):
-    """Attach, registers, memory, a breakpoint, continue, a step, the threads, the map, detach."""
-    made = bridge("x86_64")
+def session(made, gates, name):
+    """Attach, registers, memory, a breakpoint, continue, a step, the threads, the map, detach: the ticket of the call
+    that ran into the breakpoint, and what lldb printed."""
     guest, data, code = made.guest, made.map.a, made.map.code
     guest.write(code, FUNCTIONS["x86_64"])
     guest.fill(data, 64, 0x33)
-    gates = Gates(directory)
-    gate = gates.path("attached")
+    gate = gates.path(name)
     result = []
     script = [
         f"platform shell touch {gate}.here; while [ ! -e {gate}.open ]; do sleep 0.02; done",
@@ -54,12 +53,24 @@ def test_a_session(bridge, directory):
     lldb = threading.Thread(target=lambda: result.append(run_lldb(made.daemon.endpoints["stub"][0], script)))
     lldb.start()
     try:
-        gates.wait("attached")
+        gates.wait(name)
         ticket = guest.post(f"call {code:#x} 41")
     finally:
-        gates.open("attached")
+        gates.open(name)
         lldb.join()
-    output = result[0]
+    return ticket, result[0]
+
+
+def test_a_session(bridge, directory):
+    made = bridge("x86_64")
+    guest, data, code = made.guest, made.map.a, made.map.code
+    gates = Gates(directory)
+    ticket, output = session(made, gates, "attached")
+    # QEMU 7.2 itself answers a step now and then without having moved (see test_run.py): once more then.
+    if values(output, "rip")[:2] == [code, code]:
+        processes.until(guest.running, "the guest to run")
+        assert int(guest.answer(ticket), 0) == 42
+        ticket, output = session(made, gates, "again")
     assert values(output, "rip")[:2] == [code, code + 1], output
     assert values(output, "rcx") == [0x1122334455667788], output
     assert "stop reason = breakpoint 1.1" in output
