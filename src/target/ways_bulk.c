@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Bytes that QEMU writes to a file in one go, in which it does nothing else. */
-#define FILE_PIECE ((size_t)2 * 1024 * 1024)
+#define FILE_PIECE ((size_t)512 * 1024)
 
 /* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
 
