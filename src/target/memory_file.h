@@ -9,7 +9,7 @@
 struct memory_file;
 
 /* The most bytes of one read: QEMU does nothing else meanwhile. */
-#define MEMORY_FILE_MOST ((size_t)4 * 1024 * 1024)
+#define MEMORY_FILE_MOST ((size_t)512 * 1024)
 /* Files, so that QEMU fills one while we take in the other. */
 #define MEMORY_FILES 2u
 

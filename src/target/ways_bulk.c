@@ -12,9 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Bytes that QEMU writes to a file in one go, in which it does nothing else. */
-#define FILE_PIECE ((size_t)512 * 1024)
-
 /* In bulk. A run that is not done yet has done 0 and error TARGET_CANCELLED. */
 
 /* How many runs from here lie behind each other, at the target and here; *length: all of them. */
@@ -53,9 +50,9 @@ struct file_read {
 
 static void read_pieces(struct file_read *all, unsigned which)
 {
-    for (size_t at = which * FILE_PIECE; at < all->length && all->error == TARGET_OK;
-         at += MEMORY_FILES * FILE_PIECE) {
-        size_t piece = all->length - at < FILE_PIECE ? all->length - at : FILE_PIECE;
+    for (size_t at = which * MEMORY_FILE_MOST; at < all->length && all->error == TARGET_OK;
+         at += MEMORY_FILES * MEMORY_FILE_MOST) {
+        size_t piece = all->length - at < MEMORY_FILE_MOST ? all->length - at : MEMORY_FILE_MOST;
         enum target_error error = memory_file_read(all->ways->file, which, all->client,
                                                    all->physical + at, all->bytes + at, piece);
         if (error == TARGET_OK)
@@ -85,7 +82,8 @@ static enum target_error by_memory_file(struct ways *ways, target_client client,
     if (length < MEMORY_FILE_LEAST || !ways_file_usable(ways) || region->flash ||
         (region->kind != REGION_RAM && region->kind != REGION_ROM))
         return TARGET_UNSUPPORTED;
-    if (length <= FILE_PIECE || !task_spawn(task_loop(task_self()), "read", read_second, &all))
+    if (length <= MEMORY_FILE_MOST ||
+        !task_spawn(task_loop(task_self()), "read", read_second, &all))
         read_second(&all);
     read_pieces(&all, 0);
     while (all.under_way > 0)
