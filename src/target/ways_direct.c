@@ -157,14 +157,14 @@ static void unsettle(const struct filled *spans, size_t count)
 static bool fill_and_copy(struct ways *ways, const struct filled *spans, size_t count,
                           struct qtest_request *requests)
 {
-    struct qmp *qmp = ways->monitor->qmp;
-    uint64_t heard = qmp ? qmp_heard(qmp) : 0;
+    const struct qmp *qmp = ways->monitor->qmp;
+    uint64_t heard = qmp_heard(qmp);
     if (fill(ways, spans, count, requests) != TARGET_OK || !still_there(ways, spans, count) ||
         !copy_all(ways, spans, count))
         return false;
     /* Had somebody else let the target run, code might have been translated from the filler; the
      * event would have come before. When in doubt QEMU writes the bytes itself. */
-    if (!qmp || qmp_silent_since(qmp, heard))
+    if (qmp_silent_since(qmp, heard))
         return true;
     unsettle(spans, count);
     return false;
@@ -177,7 +177,8 @@ bool ways_fill_and_copy(struct ways *ways, target_client client, struct target_r
     struct qtest_request *requests = NULL;
     size_t fills = 0, found = 0;
     bool filler = false;
-    if (spans)
+    /* Without QMP nobody would tell that another let the target run. */
+    if (spans && ways_live(ways))
         found = find_spans(ways, client, runs, count, spans, &fills);
     if (found > 0)
         requests = calloc(fills, sizeof *requests);

@@ -161,6 +161,20 @@ def written(rpc, name="direct-ram"):
 
 
 @pytest.mark.parametrize("method", WRITES)
+def test_without_qmp_nobody_would_tell_who_lets_it_run(bridge, method):
+    """So QEMU writes the bytes itself, once, and no filler ever stands there."""
+    made = bridge(qmp=False, options=OPTIONS)
+    rpc = made.connect()
+    rpc.halt()
+    data = pattern(BULK, 3)
+    address = made.map.bulk_physical if method == "WritePhysical" else made.map.bulk
+    assert getattr(rpc, method)(address, data) == BULK
+    assert counts(rpc, "direct-ram")["open"] and written(rpc) == 0
+    assert written(rpc, "qtest") == BULK
+    assert made.guest.physical(made.map.bulk_physical, BULK) == data
+
+
+@pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize(
     "offset, size",
     [(PAGE, LEAST), (1, LEAST), (PAGE - 1, LEAST + 2), (5, 3 * BULK + 7), (64 * 1024 - 1, BULK + 2), (4095, BULK - 4095)],
