@@ -17,21 +17,24 @@ static void bus_add(struct pci_bars *bars, unsigned bus)
         bars->buses[bus / 8] |= (uint8_t)(1u << bus % 8);
 }
 
-/* "BAR0: 32 bit prefetchable memory at 0xfc000000 [0xfcffffff]." with BAR taken. True, and no BAR,
- * for port BARs and for those that the guest has mapped nowhere. */
+/* "BAR0: 32 bit prefetchable memory at 0xfc000000 [0xfcffffff]." with BAR taken; QEMU 10.0 and
+ * later put no dot there, and say "(not mapped)". True, and no BAR, for port BARs and for those
+ * that the guest has mapped nowhere. */
 static bool bar_parse(struct text line, struct pci_bar *bar, bool *present)
 {
     unsigned number;
     *present = false;
     if (!text_decimal(&line, &number) || !text_word(&line, ": "))
         return false;
-    if (text_word(&line, "I/O at "))
+    if (text_word(&line, "I/O "))
         return true;
     if (!text_decimal(&line, &number) || !text_word(&line, " bit "))
         return false;
     bar->prefetchable = text_word(&line, "prefetchable ");
+    if (text_word(&line, "memory (not mapped)"))
+        return true;
     if (!text_word(&line, "memory at 0x") || !text_hex(&line, 0, &bar->first) ||
-        !text_word(&line, " [0x") || !text_hex(&line, 0, &bar->last) || !text_word(&line, "]."))
+        !text_word(&line, " [0x") || !text_hex(&line, 0, &bar->last) || !text_word(&line, "]"))
         return false;
     if (bar->first == UINT64_MAX)
         return true; /* its end has wrapped round and says nothing */

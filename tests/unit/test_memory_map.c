@@ -266,6 +266,26 @@ START_TEST(bars_split_regions)
 }
 END_TEST
 
+/* As QEMU 10.0 and 11.1 print them: no dot, and words for a BAR that is mapped nowhere. */
+START_TEST(bars_of_newer_versions)
+{
+    struct memory_map map = {0};
+    ck_assert_msg(parse_ranges(&map, "  0000000000001000-0000000000004fff (prio 0, ram): one\n",
+                               "      BAR0: 32 bit memory at 0x00002000 [0x00002fff]\n"
+                               "      BAR1: 64 bit prefetchable memory at 0x00003000 [0x00003fff]\n"
+                               "      BAR2: 32 bit memory (not mapped)\n"
+                               "      BAR3: 64 bit prefetchable memory (not mapped)\n"
+                               "      BAR4: I/O (not mapped)\n"
+                               "      BAR5: I/O at 0x1000 [0x1fff]\n"),
+                  "%s", message);
+    ck_assert(!at(&map, 0x1000).pci_bar);
+    ck_assert(at(&map, 0x2000).pci_bar && !at(&map, 0x2000).prefetchable);
+    ck_assert(at(&map, 0x3000).pci_bar && at(&map, 0x3000).prefetchable);
+    ck_assert(!at(&map, 0x4000).pci_bar);
+    memory_map_free(&map);
+}
+END_TEST
+
 START_TEST(malformed_ranges)
 {
     static const char *const lines[] = {
@@ -304,7 +324,7 @@ START_TEST(malformed_pci)
         BAR("", "1000", "1fff") "      BAR0",
         "BAR0\n",
         "BAR0: 32 bit wax at 0x0 [0x1].\n",
-        "BAR0: 32 bit memory at 0x0 [0x1]\n",
+        "BAR0: 32 bit memory at 0x0 [0x1\n",
         "BARx: 32 bit memory at 0x0 [0x1].\n",
         "Bus  0, device",
     };
@@ -406,6 +426,7 @@ int main(void)
     tcase_add_test(tcase, address_spaces);
     tcase_add_test(tcase, kinds_and_names);
     tcase_add_test(tcase, bars_split_regions);
+    tcase_add_test(tcase, bars_of_newer_versions);
     tcase_add_test(tcase, malformed_ranges);
     tcase_add_test(tcase, malformed_pci);
     tcase_add_test(tcase, truncated);
