@@ -18,6 +18,11 @@
     "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, "             \
     "\"package\": \"\"}, \"capabilities\": [\"oob\"]}}\r\n"
 
+/* What 7.2 has been seen to say before it. */
+#define EARLY                                                                                      \
+    "{\"timestamp\": {\"seconds\": 1795784528, \"microseconds\": 265865}, "                        \
+    "\"event\": \"RESUME\"}\r\n"
+
 /* One test: what both sides share. Nothing in it lives longer than the loop runs. */
 static struct stage {
     struct ev_loop *loop;
@@ -479,6 +484,9 @@ static const struct misfortune greetings[] = {
      "began with 'QEMU 7.2.22"},
     {"{\"QMP\": 7}\n", "did not begin with a greeting"},
     {"{\"event\": \"STOP\"}\n", "did not begin with a greeting"},
+    {"{\"event\": 7, \"timestamp\": {}}\n", "did not begin with a greeting"},
+    {"{\"event\": \"STOP\", \"timestamp\": 7}\n", "did not begin with a greeting"},
+    {EARLY "{\"QMP\": 7}\n", "did not begin with a greeting"},
     {"{\"return\": {}, \"id\": 0}\n", "did not begin with a greeting"},
     {"[\"QMP\"]\n", "no object"},
     {"\033[31mred\n", "began with '?[31mred'"},
@@ -507,6 +515,32 @@ static void refusing_client(void *arg)
     ck_assert(!qmp_connected(stage.qmp));
     ck_assert_uint_eq(stage.closed, 0); /* it never was up */
 }
+
+/* An event that came before the greeting is nobody's. */
+static void eager_monitor(void *arg)
+{
+    (void)arg;
+    monitor_accept();
+    say(EARLY EARLY GREETING);
+    hear_command("qmp_capabilities");
+    say("{\"return\": {}, \"id\": 1}\r\n");
+    hear_close();
+}
+
+static void greeted_client(void *arg)
+{
+    (void)arg;
+    client_connect();
+    ck_assert_uint_eq(stage.events, 0);
+    qmp_disconnect(stage.qmp, "done");
+}
+
+START_TEST(events_before_the_greeting)
+{
+    open_stage(10);
+    play(eager_monitor, greeted_client);
+}
+END_TEST
 
 START_TEST(wrong_greeting)
 {
@@ -554,6 +588,24 @@ START_TEST(no_greeting)
 {
     open_stage(0.05);
     play(NULL, unheard_client);
+}
+END_TEST
+
+/* Events and no greeting are as good as silence. */
+static void chatting_monitor(void *arg)
+{
+    (void)arg;
+    monitor_accept();
+    while (stage.message[0] == '\0') {
+        say(EARLY);
+        task_sleep(0.001);
+    }
+}
+
+START_TEST(events_in_place_of_a_greeting)
+{
+    open_stage(0.05);
+    play(chatting_monitor, unheard_client);
 }
 END_TEST
 
@@ -910,6 +962,8 @@ int main(void)
     tcase_add_loop_test(tcase, misfortune_after_greeting, 0,
                         (int)(sizeof misfortunes / sizeof misfortunes[0]));
     tcase_add_loop_test(tcase, wrong_greeting, 0, (int)(sizeof greetings / sizeof greetings[0]));
+    tcase_add_test(tcase, events_before_the_greeting);
+    tcase_add_test(tcase, events_in_place_of_a_greeting);
     tcase_add_test(tcase, negotiation_refused);
     tcase_add_test(tcase, no_greeting);
     tcase_add_test(tcase, unreachable);

@@ -15,7 +15,8 @@ class Qmp:
         self._socket.settimeout(LIMIT)
         self._file = self._socket.makefile("rb")
         self.events = []
-        self._receive()  # greeting
+        while "QMP" not in self._receive():  # the greeting, and now and then an event before it
+            pass
         self.execute("qmp_capabilities")
 
     def _receive(self):
