@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from harness import versions
 from harness.guest import PAGE
 from harness.rpc import (
     E_UNEXPECTED,
@@ -141,18 +142,21 @@ def test_write_stops_at_nothing(pc, halted, call):
 
 
 @pytest.mark.parametrize("call", WRITES)
-def test_hpet_counter(pc, halted, call):
-    """A device page: the write must reach the device now, not the view."""
+def test_hpet_counter(pc, rpc, call):
+    """A device page: the write must reach the device now, not the view, and as the guest's own would."""
+    counter = pc.map.hpet + 0xF0
+    pieces = versions.pieces(pc.guest, "hpet", counter, 8)
+    rpc.halt()
     value = bytes(range(0x11, 0x19)) if call == "WriteVirtual" else bytes(range(0x21, 0x29))
     with pc.guest.accesses() as seen:
-        assert getattr(halted, call)(pc.map.hpet + 0xF0, value) == 8
+        assert getattr(rpc, call)(counter, value) == 8
     assert [(a.name, a.address, a.value, a.size) for a in seen] == [
-        ("hpet", pc.map.hpet_physical + 0xF0, int.from_bytes(value[:4], "little"), 4),
-        ("hpet", pc.map.hpet_physical + 0xF4, int.from_bytes(value[4:], "little"), 4),
+        ("hpet", pc.map.hpet_physical + 0xF0 + at, int.from_bytes(value[at : at + size], "little"), size)
+        for at, size in pieces
     ]
-    assert halted.ReadVirtual(pc.map.hpet + 0xF0, 8) == value
-    halted.go()
-    assert u32(pc.guest.load(4, pc.map.hpet + 0xF0), pc.guest.load(4, pc.map.hpet + 0xF4)) == value
+    assert rpc.ReadVirtual(counter, 8) == value
+    rpc.go()
+    assert u32(pc.guest.load(4, counter), pc.guest.load(4, counter + 4)) == value
 
 
 @pytest.mark.parametrize("call", WRITES)
@@ -195,13 +199,15 @@ def test_natural_widths_when_unaligned(pc, halted, offset, size, expected):
 
 
 @pytest.mark.parametrize("call", WRITES)
-def test_end_of_a_device(pc, halted, call):
+def test_end_of_a_device(pc, rpc, call):
     """The HPET has 1 KiB of its page; behind it nothing is there."""
+    pieces = versions.pieces(pc.guest, "hpet", pc.map.hpet + 0x3F8, 8)
+    rpc.halt()
     with pc.guest.accesses() as seen:
-        assert getattr(halted, call)(pc.map.hpet + 0x3F8, bytes(16)) == 8
-    assert [(a.address - pc.map.hpet_physical, a.size) for a in seen] == [(0x3F8, 4), (0x3FC, 4)]
-    refused(WRITE_FAULT, getattr(halted, call), pc.map.hpet + 0x400, b"1234")
-    refused(READ_FAULT, halted.ReadVirtual, pc.map.hpet + 0x400, 4)
+        assert getattr(rpc, call)(pc.map.hpet + 0x3F8, bytes(16)) == 8
+    assert [(a.address - pc.map.hpet_physical - 0x3F8, a.size) for a in seen] == pieces
+    refused(WRITE_FAULT, getattr(rpc, call), pc.map.hpet + 0x400, b"1234")
+    refused(READ_FAULT, rpc.ReadVirtual, pc.map.hpet + 0x400, 4)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -397,11 +403,12 @@ def test_arm_page_at_physical_zero(arm):
 def test_arm_uart_prints(arm, call):
     with arm.connect() as rpc:
         rpc.go()
+        ((_, size),) = versions.pieces(arm.guest, "pl011", arm.map.pl011, 1)
         rpc.halt()
         since = arm.guest.serial.mark()
         address = arm.map.pl011_physical if call == "WritePhysical" else arm.map.pl011
         with arm.guest.accesses(reads=True) as seen:
             assert getattr(rpc, call)(address, b"A") == 1
-        assert [(a.kind, a.name, a.value, a.size) for a in seen] == [("write", "pl011", 0x41, 1)]
+        assert [(a.kind, a.name, a.value, a.size) for a in seen] == [("write", "pl011", 0x41, size)]
         arm.guest.serial.wait(lambda data: True if data == b"A" else None, since, what="A on the serial port")
         assert not arm.guest.running()

@@ -316,9 +316,10 @@ class Guest:
         return entry
 
     @contextlib.contextmanager
-    def accesses(self, reads=False):
+    def accesses(self, reads=False, own=False):
         """with guest.accesses() as seen: ...  Afterwards `seen` lists what devices were written (with
-        reads=True read, too) meanwhile, port writes included, except by the guest's own processors' timers."""
+        reads=True read, too) meanwhile, port writes included, except by the guest's own processors; with own=True
+        by those alone."""
         events = ["memory_region_ops_write"] + (["memory_region_ops_read"] if reads else [])
         seen = []
         start = os.path.getsize(self.trace_path) if os.path.exists(self.trace_path) else 0
@@ -333,7 +334,7 @@ class Guest:
             file.seek(start)
             for kind, cpu, address, value, size, name in _ACCESS.findall(file.read()):
                 access = Access(kind, int(cpu), int(address, 16), int(value, 16), int(size), name)
-                if access.cpu < 0:
+                if (access.cpu >= 0) == own:
                     seen.append(access)
 
     # its end

@@ -15,6 +15,8 @@ import uuid
 MARK = "SB_E2E_MARK"
 RUN = uuid.uuid4().hex
 os.environ[MARK] = RUN
+# A terminal's hang-up is tested; what nohup ignores, its children would ignore as well.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an event may take before the test fails. Long, because sanitizers on a busy machine are slow.
 LIMIT = float(os.environ.get("SB_E2E_LIMIT", "30"))
