@@ -12,7 +12,6 @@ import place as places
 from place import BASE, FAR, LIMIT, MIB, SPAN, bench_program, gdb_dump, gdb_restore, ours, path_of, run, theirs
 
 PORT = 0x80
-PACKET = 2032  # data bytes of a write that fill a packet of QEMU 7.2
 LINE = 16 * 1024 // 3 * 3  # of a line of qtest: the length that QEMU takes fastest
 SMALL = 100_000
 DIRECT = 14 * MIB
@@ -261,7 +260,7 @@ CASES = [
         "rsp-write-ceiling",
         "bulk virtual write by the stub alone",
         rsp_write,
-        lambda: theirs("blast-write", BASE, 8 * MIB, PACKET, 1),
+        lambda: theirs("blast-write", BASE, 8 * MIB, 1),
         "C blaster of ready M packets",
         at_least=0.95,
     ),
@@ -285,7 +284,7 @@ CASES = [
         "rsp-read-ceiling",
         "bulk virtual read by the stub alone",
         rsp_read,
-        lambda: theirs("blast-read", BASE, 8 * MIB, 2048),
+        lambda: theirs("blast-read", BASE, 8 * MIB),
         "C blaster of m packets",
         at_least=0.9,
     ),

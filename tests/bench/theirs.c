@@ -151,8 +151,8 @@ static const struct {
     int numbers;
     int joined;
 } cases[] = {
-    {"blast-write", blast_write, 4, 1},   {"blast-scattered", blast_scattered, 4, 1},
-    {"blast-read", blast_read, 3, 1},     {"singles", singles, 5, 1},
+    {"blast-write", blast_write, 3, 1},   {"blast-scattered", blast_scattered, 4, 1},
+    {"blast-read", blast_read, 2, 1},     {"singles", singles, 5, 1},
     {"single-reads", single_reads, 3, 1}, {"qtest-write", qtest_write, 3, 1},
     {"qmp-ports", qmp_ports, 2, 1},       {"qmp-map", qmp_map, 1, 1},
     {"ping-pong", ping_pong, 3, 0},       {"memcpy", copy, 2, 0},
