@@ -54,7 +54,7 @@ def show(name, expression):
 
 
 class Gates:
-    """Places in a gdb's script where it waits for the test."""
+    """Places in a debugger's script where it waits for the test."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -62,9 +62,20 @@ class Gates:
     def path(self, name):
         return os.path.join(self.directory, f"gate-{name}")
 
-    def command(self, name):
+    def shell(self, name):
         path = self.path(name)
-        return f"shell touch {path}.here; while [ ! -e {path}.open ]; do sleep 0.02; done"
+        return f"touch {path}.here; while [ ! -e {path}.open ]; do sleep 0.02; done"
+
+    def command(self, name):
+        return "shell " + self.shell(name)
+
+    def program(self, name):
+        """The same as a file: lldb from 19 on runs programs, and no shell."""
+        path = self.path(name) + ".sh"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\n" + self.shell(name) + "\n")
+        os.chmod(path, 0o700)
+        return path
 
     def wait(self, name):
         processes.until(lambda: os.path.exists(self.path(name) + ".here"), f"gdb to come to {name}")
