@@ -45,9 +45,9 @@ typedef int32_t HRESULT;
 
 /* Interest mask and arguments of the event callbacks (dbgeng.h DEBUG_EVENT_*, DEBUG_CES_*,
  * DEBUG_CDS_*) */
-#define DEBUG_EVENT_CHANGE_DEBUGGEE_STATE 0x00000200u
-#define DEBUG_EVENT_CHANGE_ENGINE_STATE   0x00000400u
-#define DEBUG_CES_EXECUTION_STATUS        0x00000002u
+#define DEBUG_EVENT_CHANGE_DEBUGGEE_STATE 0x00000400u
+#define DEBUG_EVENT_CHANGE_ENGINE_STATE   0x00000800u
+#define DEBUG_CES_EXECUTION_STATUS        0x00000010u
 #define DEBUG_CDS_ALL                     0xffffffffu
 #define DEBUG_STATUS_NO_DEBUGGEE          7u
 

@@ -1,6 +1,7 @@
 #include "rpc/answer.h"
 
 #include "wire/message.h"
+#include "wire/protocol.h"
 
 #include <string.h>
 
@@ -150,6 +151,18 @@ bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const cha
 
     msgpack_pack_int32(packer, hr);
     answer_pack_text(packer, message);
+    return notify_end(&answer, &frame, out);
+}
+
+bool answer_notify_warning(struct buffer *out, const msgpack_object_str *call, const char *text)
+{
+    struct buffer frame = {0};
+    struct answer answer;
+    msgpack_packer *packer = notify_begin(&answer, &frame, WIRE_NOTIFY_WARNING, 2);
+
+    msgpack_pack_str(packer, call->size);
+    msgpack_pack_str_body(packer, call->ptr, call->size);
+    answer_pack_text(packer, text);
     return notify_end(&answer, &frame, out);
 }
 

@@ -39,6 +39,8 @@ void answer_pack_text(msgpack_packer *packer, const char *text);
 
 /* Append [2, method, [hr, message]] to out. False when out of memory; out is then as it was. */
 bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const char *message);
+/* Append [2, "Warning", [call, text]] to out; as answer_notify. */
+bool answer_notify_warning(struct buffer *out, const msgpack_object_str *call, const char *text);
 /* Append [2, method, [flags, argument, text]] to out; as answer_notify. */
 bool answer_notify_change(struct buffer *out, const char *method, uint32_t flags, uint64_t argument,
                           const char *text);

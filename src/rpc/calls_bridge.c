@@ -15,17 +15,33 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
+/* Whoever speaks the first version means other events by the same bits: better none than those. */
+static bool take_version(struct running *running, uint64_t version)
+{
+    static const char old[] =
+        "the bits of events are dbgeng's since protocol version 2, others than "
+        "in version 1, which this client has greeted with";
+
+    if (version < WIRE_PROTOCOL_OLD_EVENTS || version > WIRE_PROTOCOL_VERSION) {
+        snprintf(running->message, sizeof running->message,
+                 "Hello: protocol version %" PRIu64 " is not spoken here, only version %d (and %d, "
+                 "without events)",
+                 version, WIRE_PROTOCOL_VERSION, WIRE_PROTOCOL_OLD_EVENTS);
+        return false;
+    }
+    session_forbid_events(running->session, version == WIRE_PROTOCOL_OLD_EVENTS ? old : NULL);
+    if (version == WIRE_PROTOCOL_OLD_EVENTS)
+        session_warn(running->session, "SetEventCallbacks will be refused: %s", old);
+    return true;
+}
+
 HRESULT call_hello(struct running *running)
 {
     const struct target_info *info = session_target_info(running->session);
     static const struct target_info nothing;
 
-    if (running->arguments[1].number != WIRE_PROTOCOL_VERSION) {
-        snprintf(running->message, sizeof running->message,
-                 "Hello: protocol version %" PRIu64 " is not spoken here, only version %d",
-                 running->arguments[1].number, WIRE_PROTOCOL_VERSION);
+    if (!take_version(running, running->arguments[1].number))
         return E_INVALIDARG;
-    }
     char client[128];
     log_debug("rpc", "%s: this is %s", running->name,
               call_quotable(client, sizeof client, &running->arguments[0].text));

@@ -64,6 +64,14 @@ void rpc_connection_lost(struct rpc_connection *connection, const char *reason)
 
 /* The task */
 
+/* The reply to a call of that method, a warning before it if there is one. */
+static void send_answer(struct rpc_connection *connection, const msgpack_object *method)
+{
+    if (method->type == MSGPACK_OBJECT_STR)
+        rpc_output_warn(connection, &method->via.str);
+    rpc_output_send_answer(connection, &connection->reply, connection->count > 0);
+}
+
 /* Carry out the request in current. False when it is no request: nothing behind it is to be
  * believed then. */
 static bool serve(struct rpc_connection *connection)
@@ -81,7 +89,7 @@ static bool serve(struct rpc_connection *connection)
     case MESSAGE_REQUEST:
         session_more_follow(connection->session, connection->count > 0);
         if (call_carry_out(connection->session, connection->name, &message, &connection->reply))
-            rpc_output_send_answer(connection, &connection->reply, connection->count > 0);
+            send_answer(connection, &message.method);
         else
             rpc_connection_lost(connection, "out of memory");
         break;
@@ -102,6 +110,9 @@ static bool serve(struct rpc_connection *connection)
 static void serve_bulk(struct rpc_connection *connection)
 {
     struct bulk_write *bulk = &connection->bulk;
+    const msgpack_object method = {
+        .type = MSGPACK_OBJECT_STR,
+        .via.str = {.ptr = bulk->call, .size = (uint32_t)strlen(bulk->call)}};
 
     while (!connection->gone && bulk->left > 0) {
         size_t piece = bulk_write_piece(bulk, connection->bulk_here);
@@ -125,7 +136,7 @@ static void serve_bulk(struct rpc_connection *connection)
     if (!connection->gone &&
         (bulk->left == 0 || (connection->stopping && (bulk->done > 0 || bulk->ended)))) {
         if (bulk_write_answer(bulk, connection->session, connection->name, &connection->reply))
-            rpc_output_send_answer(connection, &connection->reply, connection->count > 0);
+            send_answer(connection, &method);
         else
             rpc_connection_lost(connection, "out of memory");
     }

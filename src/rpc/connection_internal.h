@@ -94,6 +94,9 @@ void rpc_output_send(struct rpc_connection *connection, struct buffer *frames);
 /* Send the answer to a request, which is left empty: it waits for those to the requests behind it
  * that are here already (more). When one of them suspends, the loop sends what there is. */
 void rpc_output_send_answer(struct rpc_connection *connection, struct buffer *frames, bool more);
+/* Behind what is to be sent, before the answer to that call, which is sent next: what the session
+ * could not tell, if anything. */
+void rpc_output_warn(struct rpc_connection *connection, const msgpack_object_str *call);
 /* The session's listener; context is the connection. */
 void rpc_output_flush_failed(void *context, HRESULT hr, const char *message);
 void rpc_output_state_changed(void *context, enum target_state state, const char *text);

@@ -76,6 +76,16 @@ void rpc_output_send_answer(struct rpc_connection *connection, struct buffer *fr
         ev_io_start(connection->loop, &connection->writer);
 }
 
+/* At most one for each call, so it needs no bound of its own: further calls wait for the output as
+ * it is. */
+void rpc_output_warn(struct rpc_connection *connection, const msgpack_object_str *call)
+{
+    const char *text = session_take_warning(connection->session);
+
+    if (text && !connection->gone && !answer_notify_warning(&connection->output, call, text))
+        log_warning("rpc", "%s: no memory for a warning: %s", connection->name, text);
+}
+
 void rpc_output_flush_failed(void *context, HRESULT hr, const char *message)
 {
     struct rpc_connection *connection = context;

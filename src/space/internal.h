@@ -33,7 +33,8 @@ struct session {
     char name[64];
     target_client client;
     unsigned cpu;
-    uint32_t event_mask; /* what its connection wants to hear */
+    uint32_t event_mask;   /* what its connection wants to hear */
+    const char *no_events; /* why it may not ask for any; NULL: it may */
     enum cache_policy policy;
     struct session_listener listener;
 
@@ -64,6 +65,8 @@ struct session {
     bool closed;
     bool cancelled;
     char message[SESSION_MESSAGE_SIZE];
+    bool warned; /* there is a warning that was not taken */
+    char warning[SESSION_REASON_SIZE];
 };
 
 /* --- call.c: one call's progress, and the HRESULT and sentence that come of it --- */

@@ -99,14 +99,23 @@ HRESULT session_set_event_mask(struct session *session, uint32_t mask)
     const uint32_t known = DEBUG_EVENT_CHANGE_DEBUGGEE_STATE | DEBUG_EVENT_CHANGE_ENGINE_STATE;
 
     session->message[0] = '\0';
+    if (mask && session->no_events)
+        return session_fail(session, E_INVALIDARG, "SetEventCallbacks: %s", session->no_events);
     if (mask & ~known)
         return session_fail(
             session, E_INVALIDARG,
             "SetEventCallbacks: the mask is 0x%" PRIx32
-            ", it may hold 0x200 (ChangeDebuggeeState) and 0x400 (ChangeEngineState)",
+            ", it may hold 0x400 (ChangeDebuggeeState) and 0x800 (ChangeEngineState)",
             mask);
     session->event_mask = mask;
     return S_OK;
+}
+
+void session_forbid_events(struct session *session, const char *why)
+{
+    session->no_events = why;
+    if (why)
+        session->event_mask = 0;
 }
 
 uint32_t session_event_mask(const struct session *session)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,26 @@ void session_more_follow(struct session *session, bool more)
 void session_parts_of(struct session *session, uint32_t size)
 {
     session->parts_of = size;
+}
+
+void session_warn(struct session *session, const char *format, ...)
+{
+    va_list arguments;
+
+    if (session->warned)
+        return;
+    session->warned = true;
+    va_start(arguments, format);
+    vsnprintf(session->warning, sizeof(session->warning), format, arguments);
+    va_end(arguments);
+}
+
+const char *session_take_warning(struct session *session)
+{
+    bool warned = session->warned;
+
+    session->warned = false;
+    return warned ? session->warning : NULL;
 }
 
 const char *session_message(const struct session *session)

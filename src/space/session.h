@@ -53,6 +53,11 @@ struct session *session_open(struct space *space, const char *name, enum cache_p
 /* Flush, log what could not be written, free. Suspends as long as the flush takes. */
 void session_close(struct session *session);
 const char *session_message(const struct session *session);
+/* What the calls since it was last asked could not tell, in a sentence that is to be passed on with
+ * their answer; the first counts. NULL: nothing. Valid until the next call. */
+const char *session_take_warning(struct session *session);
+void session_warn(struct session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 target_client session_client(const struct session *session);
 struct space *session_space(const struct session *session);
 
@@ -142,6 +147,9 @@ HRESULT session_set_current_processor(struct session *, uint32_t processor);
  * (IDebugClient::SetEventCallbacks, IDebugEventCallbacks::GetInterestMask) */
 HRESULT session_set_event_mask(struct session *, uint32_t mask);
 uint32_t session_event_mask(const struct session *);
+/* It is told of nothing, and any mask but 0 is E_INVALIDARG from now on, in these words (static
+ * text); NULL: it may ask. */
+void session_forbid_events(struct session *, const char *why);
 
 /* The view. */
 HRESULT session_flush(struct session *, uint64_t *flushed);

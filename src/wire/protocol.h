@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-#define WIRE_PROTOCOL_VERSION 1
+#define WIRE_PROTOCOL_VERSION 2
+/* Its bits of events were other numbers than dbgeng's; all else is as it is now. */
+#define WIRE_PROTOCOL_OLD_EVENTS 1
 
 /* Bytes of one message, its first byte to its last. */
 #define WIRE_FRAME_MOST ((uint32_t)64 * 1024 * 1024)
@@ -24,6 +26,9 @@
 /* Notifications from the daemon. */
 #define WIRE_NOTIFY_ERROR        "Error"
 #define WIRE_NOTIFY_FLUSH_FAILED "FlushFailed"
+/* [method, text], before the answer to a call of that method: it is answered as well as can be, and
+ * this is what cannot be told. */
+#define WIRE_NOTIFY_WARNING "Warning"
 /* As IDebugEventCallbacks: [Flags, Argument, text], for those who asked by SetEventCallbacks. */
 #define WIRE_NOTIFY_ENGINE_STATE   "ChangeEngineState"
 #define WIRE_NOTIFY_DEBUGGEE_STATE "ChangeDebuggeeState"

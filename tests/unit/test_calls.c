@@ -108,7 +108,8 @@ static void fails(HRESULT hr, const char *says)
 
 START_TEST(hello_tells_what_the_target_is)
 {
-    CALL("[iis[si]]", 0, 7, "Hello", "test", 1);
+    CALL("[iis[si]]", 0, 7, "Hello", "test", 2);
+    ck_assert_ptr_null(session_take_warning(machine.a));
     const msgpack_object *map = out(S_OK, 2, 1);
     ck_assert_int_eq(out(S_OK, 2, 0)->type, MSGPACK_OBJECT_STR);
     ck_assert_int_eq(map->type, MSGPACK_OBJECT_MAP);
@@ -125,8 +126,49 @@ END_TEST
 
 START_TEST(hello_of_another_version_is_refused)
 {
+    CALL("[iis[si]]", 0, 7, "Hello", "test", 3);
+    fails(E_INVALIDARG, "Hello: protocol version 3 is not spoken here, only version 2");
+    CALL("[iis[si]]", 0, 7, "Hello", "test", 0);
+    fails(E_INVALIDARG, "Hello: protocol version 0");
+    CALL("[iis[su]]", 0, 7, "Hello", "test", UINT64_MAX);
+    fails(E_INVALIDARG, "Hello: protocol version 18446744073709551615");
+    CALL("[iis[i]]", 0, 8, "SetEventCallbacks", 0x400);
+    succeeds();
+}
+END_TEST
+
+/* Its bits mean other events than ours: it gets none, and is told why. */
+START_TEST(hello_of_the_first_version)
+{
+    CALL("[iis[i]]", 0, 6, "SetEventCallbacks", 0x400);
+    CALL("[iis[si]]", 0, 7, "Hello", "test", 1);
+    out(S_OK, 2, 0);
+    const char *warning = session_take_warning(machine.a);
+    ck_assert_ptr_nonnull(warning);
+    ck_assert_ptr_nonnull(strstr(warning, "SetEventCallbacks will be refused"));
+    ck_assert_uint_eq(session_event_mask(machine.a), 0);
+    CALL("[iis[i]]", 0, 8, "SetEventCallbacks", 0x200);
+    fails(E_INVALIDARG, "protocol version 2");
+    CALL("[iis[i]]", 0, 8, "SetEventCallbacks", 0x400);
+    fails(E_INVALIDARG, "protocol version 2");
+    CALL("[iis[i]]", 0, 9, "SetEventCallbacks", 0);
+    succeeds();
     CALL("[iis[si]]", 0, 7, "Hello", "test", 2);
-    fails(E_INVALIDARG, "Hello: protocol version 2");
+    CALL("[iis[i]]", 0, 8, "SetEventCallbacks", 0xc00);
+    succeeds();
+    ck_assert_ptr_null(session_take_warning(machine.a));
+}
+END_TEST
+
+START_TEST(bits_of_events_are_dbgengs)
+{
+    CALL("[iis[i]]", 0, 1, "SetEventCallbacks", 0x400);
+    ck_assert_uint_eq(session_event_mask(machine.a), DEBUG_EVENT_CHANGE_DEBUGGEE_STATE);
+    CALL("[iis[i]]", 0, 1, "SetEventCallbacks", 0x800);
+    ck_assert_uint_eq(session_event_mask(machine.a), DEBUG_EVENT_CHANGE_ENGINE_STATE);
+    CALL("[iis[i]]", 0, 1, "SetEventCallbacks", 0x200);
+    fails(E_INVALIDARG, "0x400 (ChangeDebuggeeState) and 0x800 (ChangeEngineState)");
+    ck_assert_uint_eq(DEBUG_CES_EXECUTION_STATUS, 0x10);
 }
 END_TEST
 
@@ -378,6 +420,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, hello_tells_what_the_target_is);
     tcase_add_test(tcase, hello_of_another_version_is_refused);
+    tcase_add_test(tcase, hello_of_the_first_version);
+    tcase_add_test(tcase, bits_of_events_are_dbgengs);
     tcase_add_test(tcase, virtual_memory_both_ways);
     tcase_add_test(tcase, every_length_of_a_number);
     tcase_add_test(tcase, a_partial_transfer_says_how_far_it_got);

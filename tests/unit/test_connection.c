@@ -104,6 +104,35 @@ START_TEST(answers_go_out_together)
 }
 END_TEST
 
+/* A warning comes right before the answer to the call that it is about, also among others. */
+static void warned(struct rpc_test *test)
+{
+    struct pair pair;
+
+    pair_open(&pair, test);
+    words_pack(&pair.peer.output, "[iis[ub]]", 0, 1, "WriteVirtual", BASE, "x", (size_t)1);
+    words_pack(&pair.peer.output, "[iis[si]]", 0, 2, "Hello", "old", 1);
+    words_pack(&pair.peer.output, "[iis[i]]", 0, 3, "SetEventCallbacks", 0x400);
+    ck_assert(peer_send(&pair.peer));
+    ck_assert_int_eq(peer_response(&pair.peer, 1), S_OK);
+    ck_assert(peer_receive(&pair.peer));
+    const struct message *message = &pair.peer.message;
+    ck_assert_int_eq(message->type, MESSAGE_NOTIFICATION);
+    ck_assert(message_text_is(&message->method, WIRE_NOTIFY_WARNING));
+    ck_assert_uint_eq(message->params.via.array.size, 2);
+    ck_assert(message_text_is(&message->params.via.array.ptr[0], "Hello"));
+    ck_assert_int_eq(message->params.via.array.ptr[1].type, MSGPACK_OBJECT_STR);
+    ck_assert_int_eq(peer_response(&pair.peer, 2), S_OK);
+    ck_assert_int_eq(peer_response(&pair.peer, 3), E_INVALIDARG);
+    pair_close(&pair);
+}
+
+START_TEST(a_warning_comes_before_its_answer)
+{
+    rpc_test_run(warned);
+}
+END_TEST
+
 /* ... but none waits for a call behind it that waits. */
 static void before_a_wait(struct rpc_test *test)
 {
@@ -714,6 +743,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, pipelined_requests_are_answered_in_order);
     tcase_add_test(tcase, answers_go_out_together);
+    tcase_add_test(tcase, a_warning_comes_before_its_answer);
     tcase_add_test(tcase, answers_do_not_wait_for_a_wait);
     tcase_add_test(tcase, a_stream_of_calls_leaves_others_their_turns);
     tcase_add_test(tcase, a_slow_sender_is_understood);

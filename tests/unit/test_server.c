@@ -58,7 +58,7 @@ static void join(struct peer *peer)
 
 static void hello(struct peer *peer)
 {
-    SEND(peer, "[iis[si]]", 0, 1, "Hello", "test", 1);
+    SEND(peer, "[iis[si]]", 0, 1, "Hello", "test", 2);
     ck_assert_int_eq(peer_response(peer, 1), S_OK);
 }
 
@@ -106,7 +106,7 @@ static void too_many(struct rpc_test *test)
         hello(&peers[i]);
     }
     join(&peers[2]);
-    words_pack(&peers[2].output, "[iis[si]]", 0, 1, "Hello", "test", 1);
+    words_pack(&peers[2].output, "[iis[si]]", 0, 1, "Hello", "test", 2);
     peer_send(&peers[2]);
     ck_assert_int_eq(peer_notification(&peers[2], WIRE_NOTIFY_ERROR), E_ACCESSDENIED);
     peer_expect_end(&peers[2]);
@@ -143,7 +143,7 @@ static void no_descriptors(struct rpc_test *test)
     now.rlim_cur = (rlim_t)taken + 1;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
     ck_assert_int_eq(dup(0), -1);
-    words_pack(&peer.output, "[iis[si]]", 0, 1, "Hello", "test", 1);
+    words_pack(&peer.output, "[iis[si]]", 0, 1, "Hello", "test", 2);
     ck_assert(peer_send(&peer));
     unsigned turns = ev_iteration(test->loop);
     task_sleep(0.2);
