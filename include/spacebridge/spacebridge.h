@@ -6,14 +6,24 @@
  * What the calls mean: docs/protocol.md; the manual page is libspacebridge(3).
  *
  * Thread-compatible: one connection is used by one thread at a time, different connections by
- * different threads at once. No function raises SIGPIPE.
+ * different threads at once. No function raises SIGPIPE. */
+
+/* clang-format off */
+/* An example:
  *
+ *     char error[256];
  *     spacebridge_t *sb = spacebridge_open(NULL, 10, error, sizeof error);
+ *     if (!sb) {
+ *         fprintf(stderr, "%s\n", error);
+ *         return 4;
+ *     }
  *     uint32_t value = 0x90909090;
  *     size_t written;
- *     if (FAILED(spacebridge_write_virtual(sb, 0xffffffff81000000, &value, sizeof value,
- * &written))) fprintf(stderr, "%s\n", spacebridge_last_message(sb)); spacebridge_close(sb);
+ *     if (FAILED(spacebridge_write_virtual(sb, 0x7000, &value, sizeof value, &written)))
+ *         fprintf(stderr, "%s\n", spacebridge_last_message(sb));
+ *     spacebridge_close(sb);
  */
+/* clang-format on */
 #ifndef SPACEBRIDGE_SPACEBRIDGE_H
 #define SPACEBRIDGE_SPACEBRIDGE_H
 
@@ -203,14 +213,23 @@ SPACEBRIDGE_API HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const ch
 
 /* Many calls at once ------------------------------------------------------------------------ */
 
+/* clang-format off */
+/* An example:
+ *
+ *     uint64_t address[] = {0x7000, 0x7010};
+ *     uint32_t value[] = {1, 2};
+ *     struct spacebridge_outcome outcome;
+ *     for (size_t i = 0; i < 2; i++)
+ *         spacebridge_queue_write_virtual(sb, address[i], &value[i], sizeof value[i], NULL);
+ *     while (spacebridge_collect(sb, &outcome) == S_OK)
+ *         if (FAILED(outcome.hresult))
+ *             fprintf(stderr, "%s\n", spacebridge_last_message(sb));
+ */
+/* clang-format on */
+
 /* A call is queued without waiting for its answer; the outcomes are collected later, in the order
  * in which the calls were queued. The daemon carries the calls of one connection out in that order,
  * each as if it had been made alone: one that fails does not keep back those behind it.
- *
- *     for (size_t i = 0; i < count; i++)
- *         spacebridge_queue_write_virtual(sb, address[i], &value[i], sizeof value[i], NULL);
- *     while (spacebridge_collect(sb, &outcome) == S_OK)
- *         if (FAILED(outcome.hresult)) ...
  *
  * What is queued is sent when 64 KiB have gathered, when an outcome is waited for, with any other
  * call of this connection, and by spacebridge_send_queued. Sending waits while the daemon takes

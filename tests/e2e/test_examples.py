@@ -21,6 +21,8 @@ with open(os.path.join(TOP, "docs", "man", "libspacebridge.3"), encoding="utf-8"
     MANUAL = file.read()
 with open(os.path.join(TOP, "docs", "man", "spacebridge.1"), encoding="utf-8") as file:
     COMMANDS = file.read().partition(".Sh EXAMPLES")[2]
+with open(os.path.join(TOP, "include", "spacebridge", "spacebridge.h"), encoding="utf-8") as file:
+    HEADER = file.read()
 
 
 def blocks(language):
@@ -196,3 +198,46 @@ def test_the_examples_in_c(readme_daemon, installed, source, said, wrote):  # no
     assert bytes(seen(readme_daemon, f"x /{len(wrote)}xb 0x7000")) == wrote
 
 
+def header_examples():
+    """Statements, as they stand in the header's comments."""
+    comments = re.findall(r"^/\* An example:\n(.*?)^ \*/$", HEADER, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"^ \*(?:     |$)", "", comment, flags=re.MULTILINE) for comment in comments]
+
+
+HEADER_PROGRAM = """#include <spacebridge/spacebridge.h>
+#include <stdio.h>
+
+static void queue(spacebridge_t *sb)
+{
+%s
+}
+
+int main(void)
+{
+%s
+queue(sb);
+printf("%%s%%zu\\n", spacebridge_last_message(sb), written);
+%s
+return 0;
+}
+"""
+
+
+def test_the_examples_of_the_header(readme_daemon, installed):  # noqa: F811
+    """They compile, and do what they say."""
+    first, queue = header_examples()
+    first, close, _ = first.partition("spacebridge_close(sb);")
+    build = next(block for block in blocks("sh") if block.startswith("cc "))
+    flags = " ".join(["-Wall -Wextra -Werror -o example", *sanitized(find(installed, "libspacebridge.so"))])
+    with open(os.path.join(readme_daemon.directory, "example.c"), "w", encoding="utf-8") as file:
+        file.write(HEADER_PROGRAM % (queue, first, close))
+    done = run(readme_daemon, f"{build.strip()} {flags} && ./example", installed)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "4\n", "")
+
+
+def test_the_layout_of_the_headers_examples():
+    """One statement a line, as somebody wrote it: a tool that fills comments has not been at them."""
+    for example in header_examples():
+        for line in example.splitlines():
+            assert re.search(r"(^|[;{}*/]|\))$", line), line
+            assert line.count(";") <= (2 if line.lstrip().startswith("for ") else 1), line
