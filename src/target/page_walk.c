@@ -52,6 +52,30 @@ static uint64_t entry_at(const uint8_t *table, unsigned index)
     return entry;
 }
 
+static unsigned shift_of(unsigned level)
+{
+    return 12 + 9 * (level - 1);
+}
+
+bool page_walk_entry(struct page_walk_entry *entry, const uint8_t *table, unsigned index,
+                     unsigned level)
+{
+    uint64_t bits = entry_at(table, index);
+    if (!(bits & PRESENT))
+        return false;
+    entry->leaf = level == 1 || ((level == 2 || level == 3) && (bits & LARGE));
+    entry->size = entry->leaf ? UINT64_C(1) << shift_of(level) : PAGE_WALK_TABLE_SIZE;
+    entry->physical = bits & ADDRESS_MASK & ~(entry->size - 1);
+    return true;
+}
+
+uint64_t page_walk_page(uint64_t base, unsigned index, unsigned level, unsigned levels)
+{
+    uint64_t page = base | (uint64_t)index << shift_of(level);
+    unsigned top = shift_of(levels + 1) - 1; /* the sign, which goes on upwards */
+    return page >> top & 1 ? page | ~((UINT64_C(2) << top) - 1) : page;
+}
+
 enum page_walk_result page_walk(const struct page_walk_mode *mode, uint64_t page,
                                 page_walk_table *table, void *context, uint64_t *physical)
 {
@@ -64,21 +88,20 @@ enum page_walk_result page_walk(const struct page_walk_mode *mode, uint64_t page
     if (sign != 0 && sign != UINT64_MAX >> top)
         return PAGE_WALK_UNMAPPED;
     for (unsigned level = mode->levels; level > 0; level--) {
-        unsigned shift = 12 + 9 * (level - 1);
         const uint8_t *bytes = table(context, at);
+        struct page_walk_entry entry;
         if (!bytes) {
             *physical = at;
             return PAGE_WALK_NEEDS;
         }
-        uint64_t entry = entry_at(bytes, (unsigned)(page >> shift) & 511);
-        if (!(entry & PRESENT))
+        unsigned index = (unsigned)(page >> shift_of(level)) % PAGE_WALK_ENTRIES;
+        if (!page_walk_entry(&entry, bytes, index, level))
             return PAGE_WALK_UNMAPPED;
-        if (level == 1 || ((level == 2 || level == 3) && (entry & LARGE))) {
-            uint64_t size = UINT64_C(1) << shift;
-            *physical = (entry & ADDRESS_MASK & ~(size - 1)) | (page & (size - 1) & ADDRESS_MASK);
+        if (entry.leaf) {
+            *physical = entry.physical | (page & (entry.size - 1) & ADDRESS_MASK);
             return PAGE_WALK_MAPPED;
         }
-        at = entry & ADDRESS_MASK;
+        at = entry.physical;
     }
     return PAGE_WALK_UNMAPPED;
 }

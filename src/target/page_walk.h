@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define PAGE_WALK_TABLE_SIZE 4096u
+#define PAGE_WALK_ENTRIES    512u
 
 /* How a processor stands. */
 struct page_walk_mode {
@@ -30,5 +31,17 @@ enum page_walk_result {
 };
 enum page_walk_result page_walk(const struct page_walk_mode *mode, uint64_t page,
                                 page_walk_table *table, void *context, uint64_t *physical);
+
+/* An entry of a table of that level (1: of pages of 4 KiB). */
+struct page_walk_entry {
+    bool leaf;         /* it is a page, of size bytes; else the next table */
+    uint64_t physical; /* where that lies */
+    uint64_t size;
+};
+/* False: nothing is there. */
+bool page_walk_entry(struct page_walk_entry *entry, const uint8_t *table, unsigned index,
+                     unsigned level);
+/* The first virtual address of that entry, of a table whose own first address is base. */
+uint64_t page_walk_page(uint64_t base, unsigned index, unsigned level, unsigned levels);
 
 #endif

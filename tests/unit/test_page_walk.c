@@ -65,6 +65,38 @@ START_TEST(pages_of_every_size)
 }
 END_TEST
 
+START_TEST(entries_one_by_one)
+{
+    struct page_walk_entry entry;
+    uint64_t large = UINT64_C(0x8000000012345083) | 0x80, small = 0x5003;
+    uint8_t table[PAGE_WALK_TABLE_SIZE] = {0};
+
+    memcpy(table + 8 * 511, &large, 8);
+    memcpy(table + 8, &small, 8);
+    ck_assert(!page_walk_entry(&entry, table, 0, 1));
+    ck_assert(page_walk_entry(&entry, table, 511, 2));
+    ck_assert(entry.leaf);
+    ck_assert_uint_eq(entry.size, 0x200000);
+    ck_assert_uint_eq(entry.physical, 0x12200000);
+    ck_assert(page_walk_entry(&entry, table, 511, 4));
+    ck_assert(!entry.leaf);
+    ck_assert_uint_eq(entry.physical, 0x12345000);
+    ck_assert(page_walk_entry(&entry, table, 1, 1));
+    ck_assert(entry.leaf && entry.size == 4096);
+    ck_assert(page_walk_entry(&entry, table, 1, 3));
+    ck_assert(!entry.leaf);
+    ck_assert_uint_eq(entry.physical, 0x5000);
+    /* The addresses of their pages, of which the upper half goes on to the top. */
+    ck_assert_uint_eq(page_walk_page(0, 255, 4, 4), UINT64_C(0x00007f8000000000));
+    ck_assert_uint_eq(page_walk_page(0, 256, 4, 4), UINT64_C(0xffff800000000000));
+    ck_assert_uint_eq(page_walk_page(0, 511, 5, 5), UINT64_C(0xffff000000000000));
+    ck_assert_uint_eq(page_walk_page(UINT64_C(0xffff800000000000), 511, 3, 4),
+                      UINT64_C(0xffff807fc0000000));
+    ck_assert_uint_eq(page_walk_page(UINT64_C(0xffffffffffe00000), 511, 1, 4),
+                      UINT64_C(0xfffffffffffff000));
+}
+END_TEST
+
 START_TEST(pages_that_are_not_there)
 {
     static const uint64_t pages[] = {0,
@@ -186,6 +218,7 @@ int main(void)
     Suite *suite = suite_create("page_walk");
     TCase *walks = tcase_create("walks");
     tcase_add_test(walks, pages_of_every_size);
+    tcase_add_test(walks, entries_one_by_one);
     tcase_add_test(walks, pages_that_are_not_there);
     tcase_add_test(walks, tables_that_are_not_at_hand);
     tcase_add_test(walks, five_levels_and_none);
