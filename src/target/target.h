@@ -86,6 +86,12 @@ enum target_access {
     TARGET_ACCESS_NATURAL,
 };
 
+/* Where a run of physical addresses is seen by a processor; the runs behind it as far behind it. */
+struct target_seen {
+    unsigned cpu;
+    uint64_t address; /* virtual, of the first run */
+};
+
 enum target_resume { TARGET_RESUME_GO, TARGET_RESUME_STEP };
 
 /* What the target is; valid until the target is lost, then again after the next attach. */
@@ -228,6 +234,15 @@ struct target_ops {
      * QMP; TARGET_RUNNING where that cannot be. Runs as in read_virtual. */
     enum target_error (*read_live)(struct target *, target_client, unsigned cpu,
                                    struct target_run *, size_t);
+
+    /* Accesses of a device (REGION_DEVICE) at physical addresses, as read_physical and
+     * write_physical with TARGET_ACCESS_NATURAL: by a way that tells whether the device took them,
+     * where there is one. seen: where they are seen, all of them on one page; NULL: it is not
+     * known. *doubt: NULL, or a few words (static text) on why it cannot be told: what has no error
+     * then was sent, no more. May be NULL: the two above tell. */
+    enum target_error (*access_device)(struct target *, target_client,
+                                       const struct target_seen *seen, struct target_run *, size_t,
+                                       bool write, const char **doubt);
 
     /* Fill physical RAM with a byte, quicker than by writing it; the caller has asked the map.
      * *done: how much was filled. TARGET_UNSUPPORTED: there is no quicker way, the rest is to be

@@ -37,6 +37,14 @@ bool translate_one_space(const struct translate *translate);
 enum target_error translate_plain(struct translate *translate, target_client client, unsigned cpu,
                                   bool *plain);
 
+/* A physical address, below 4 GiB, where nothing answers. In a task. False: there is none, or it
+ * cannot be told. */
+bool translate_hole(struct translate *translate, target_client client, uint64_t *physical);
+/* A virtual address by which a halted processor, which sees the one space, sees such a place, by a
+ * look at so many of its page tables. In a task. False: none was found. */
+bool translate_hole_seen(struct translate *translate, target_client client, unsigned cpu,
+                         uint64_t *address);
+
 /* As target_ops.translate, in a task. */
 enum target_error translate_pages(struct translate *translate, target_client client, unsigned cpu,
                                   const uint64_t *pages, size_t count,

@@ -91,6 +91,8 @@ enum target_error translate_stance(struct translate *translate, target_client cl
 enum target_error translate_by_walk(struct translate *translate, target_client client, unsigned cpu,
                                     const uint64_t *pages, size_t count,
                                     struct target_translation *out);
+/* Read a table and keep it. False: it lies in no memory, or things moved meanwhile. */
+bool translate_read_table(struct translate *translate, target_client client, uint64_t page);
 /* translate_ask.c */
 enum target_error translate_by_stub(struct translate *translate, target_client client, unsigned cpu,
                                     const uint64_t *pages, size_t count,

@@ -12,8 +12,7 @@
 #define WALK_LEAST 8
 #define ASKED_MOST 3
 
-/* Read a table and keep it. False: it lies in no memory, or things moved meanwhile. */
-static bool read_table(struct translate *translate, target_client client, uint64_t page)
+bool translate_read_table(struct translate *translate, target_client client, uint64_t page)
 {
     struct target_region region;
     if (translate_fresh_map(translate, client) != TARGET_OK)
@@ -53,7 +52,7 @@ static bool walk_page(struct translate *translate, target_client client,
             return true;
         }
         uint64_t epoch = translate->epoch;
-        if (!read_table(translate, client, physical) && translate->epoch == epoch)
+        if (!translate_read_table(translate, client, physical) && translate->epoch == epoch)
             return false;
         /* Where things moved meanwhile it is walked anew: were the stub asked, every write would
          * count from then on, and forget the tables while they are being read again. */

@@ -75,6 +75,9 @@ enum target_error upstream_read_physical(struct target *target, target_client cl
 enum target_error upstream_write_physical(struct target *target, target_client client,
                                           enum target_access access, struct target_run *runs,
                                           size_t count);
+enum target_error upstream_access_device(struct target *target, target_client client,
+                                         const struct target_seen *seen, struct target_run *runs,
+                                         size_t count, bool write, const char **doubt);
 enum target_error upstream_fill_physical(struct target *target, target_client client,
                                          uint64_t physical, uint64_t length, uint8_t byte,
                                          uint64_t *done);

@@ -83,17 +83,22 @@ enum target_error upstream_write_virtual(struct target *target, target_client cl
     return error;
 }
 
+/* TARGET_OK: physical memory can be reached now. */
+static enum target_error physical_ready(const struct upstream *upstream)
+{
+    enum target_error error = upstream_ready(upstream);
+    if (error == TARGET_OK && !upstream->stub.qemu)
+        error = TARGET_UNSUPPORTED;
+    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
+        error = TARGET_RUNNING;
+    return error;
+}
+
 static enum target_error transfer_physical(struct upstream *upstream, target_client client,
                                            enum target_access access, struct target_run *runs,
                                            size_t count, bool write)
 {
-    struct stub *stub = &upstream->stub;
-    enum target_error error = upstream_ready(upstream);
-    if (error == TARGET_OK && !stub->qemu)
-        error = TARGET_UNSUPPORTED;
-    if (error == TARGET_OK && rsp_client_running(stub->rsp) && !ways_live(upstream->ways))
-        error = TARGET_RUNNING;
-    refuse_runs(runs, count, error);
+    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
     if (error != TARGET_OK)
         return error;
     if (write)
@@ -129,19 +134,32 @@ enum target_error upstream_write_physical(struct target *target, target_client c
     return error;
 }
 
+enum target_error upstream_access_device(struct target *target, target_client client,
+                                         const struct target_seen *seen, struct target_run *runs,
+                                         size_t count, bool write, const char **doubt)
+{
+    struct upstream *upstream = upstream_of(target);
+    *doubt = NULL;
+    ways_enter(upstream->ways);
+    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
+    if (error == TARGET_OK) {
+        error = ways_device(upstream->ways, client, seen, runs, count, write, doubt);
+        if (write)
+            translate_map_changed(upstream->translate);
+    }
+    ways_leave(upstream->ways);
+    return error;
+}
+
 enum target_error upstream_fill_physical(struct target *target, target_client client,
                                          uint64_t physical, uint64_t length, uint8_t byte,
                                          uint64_t *done)
 {
     struct upstream *upstream = upstream_of(target);
-    enum target_error error = upstream_ready(upstream);
     (void)client;
     *done = 0;
-    if (error == TARGET_OK && !upstream->stub.qemu)
-        error = TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
-    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
-        error = TARGET_RUNNING;
+    enum target_error error = physical_ready(upstream);
     if (error == TARGET_OK) {
         struct target_run run = {.address = physical, .length = (size_t)length};
         translate_written(upstream->translate, &run, 1);

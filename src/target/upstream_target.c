@@ -161,6 +161,7 @@ static const struct target_ops operations = {
     .resume_packet = upstream_resume_packet,
     .stop_reply = upstream_stop_reply,
     .read_live = upstream_read_live,
+    .access_device = upstream_access_device,
     .fill_physical = upstream_fill_physical,
     .transports = upstream_transports,
 };

@@ -105,6 +105,7 @@ enum target_error ways_open(struct ways *ways, char *message, size_t size)
     const struct stub *stub = ways->monitor->stub;
     enum target_error error = TARGET_OK;
     ways_close(ways);
+    ways->tells = (struct tells_state){0};
     memory_file_reset(ways->file);
     for (size_t i = 0; i < WAYS; i++)
         ways->notes[i][0] = '\0';
@@ -252,6 +253,7 @@ enum target_error ways_natural(struct ways *ways, struct target_run *runs, size_
     }
     return TARGET_OK;
 }
+
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_run *runs, size_t count, bool write)
 {

@@ -46,6 +46,10 @@ bool ways_live_virtual(const struct ways *ways);
  * ways_enter and ways_leave, which a bulk write may leave and enter again. */
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_run *runs, size_t count, bool write);
+/* As target_ops.access_device; as ways_physical. */
+enum target_error ways_device(struct ways *ways, target_client client,
+                              const struct target_seen *seen, struct target_run *runs, size_t count,
+                              bool write, const char **doubt);
 /* Virtual runs of a halted target. False: left to the stub, nothing was done. As ways_physical. */
 bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_run *runs,
                   size_t count, bool write);

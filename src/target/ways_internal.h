@@ -4,6 +4,7 @@
 
 #include "base/task.h"
 #include "target/gate.h"
+#include "target/tells.h"
 #include "target/ways.h"
 
 /* By measurement, on QEMU 7.2: from here on a read is quicker through a file than by qtest or the
@@ -26,6 +27,7 @@ struct ways {
     unsigned holds, busy;
     struct task_cond idle;
     struct gate gate;
+    struct tells_state tells;
     char notes[WAYS][160]; /* why it is not open */
     struct {
         uint64_t calls, read, written;

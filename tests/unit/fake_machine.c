@@ -223,6 +223,35 @@ static bool locate(struct fake_machine *machine, uint64_t address, uint8_t **byt
     return *byte != NULL;
 }
 
+/* Is it the hole or the device that lies there? False: memory, or nothing. */
+static bool beyond_memory(struct fake_machine *machine, uint64_t address, bool *hole)
+{
+    uint64_t page = address - address % PAGE;
+    if (!machine->devices ||
+        (!machine->physical && !page_at(machine, machine->cpu, address, &page)))
+        return false;
+    *hole = page >= MACHINE_HOLE && page < MACHINE_HIGH;
+    return *hole || page == MACHINE_DEVICE;
+}
+
+/* Answer an access that goes nowhere; false: it does go somewhere. */
+static bool do_refuse(struct fake_machine *machine, uint64_t address, uint64_t length, bool write)
+{
+    bool hole;
+    char zeros[2 * PAGE + 1];
+    if (!beyond_memory(machine, address, &hole))
+        return false;
+    if (write && !machine->physical && machine->quiet_virtual_writes) {
+        say(machine, "OK");
+        return true;
+    }
+    if (!hole && length != 1)
+        return false;
+    snprintf(zeros, sizeof zeros, "%0*d", (int)(2 * length), 0);
+    say(machine, !machine->physical || !machine->quiet_physical ? "E14" : write ? "OK" : zeros);
+    return true;
+}
+
 static void do_read(struct fake_machine *machine, const char *packet)
 {
     uint64_t address, length;
@@ -230,6 +259,8 @@ static void do_read(struct fake_machine *machine, const char *packet)
     char text[2 * PAGE + 1];
     ck_assert_int_eq(sscanf(packet, "m%" SCNx64 ",%" SCNx64, &address, &length), 2);
     ck_assert_uint_le(length, PAGE);
+    if (do_refuse(machine, address, length, false))
+        return;
     if (machine->read_most && length > machine->read_most)
         length = machine->read_most;
     for (uint64_t i = 0; i < length; i++) {
@@ -255,6 +286,8 @@ static void do_write(struct fake_machine *machine, const char *packet)
         ck_assert_uint_eq(strlen(data), 2 * length);
     else
         ck_assert_uint_eq((size_t)(packet + machine->stub.length - data), length);
+    if (do_refuse(machine, address, length, true))
+        return;
     for (uint64_t i = 0; i < length; i++) {
         if (!locate(machine, address + i, &byte)) {
             say(machine, "E14");

@@ -39,8 +39,11 @@ struct fake_machine {
 
     /* what it is; set before it is attached to */
     bool qemu, binary, long_mode, acks;
-    bool silent_stops; /* QEMU from 8.1: a stop is told only to whoever asked for it */
-    size_t read_most;  /* the longest reply to m, in bytes; 0: as asked */
+    bool silent_stops;         /* QEMU from 8.1: a stop is told only to whoever asked for it */
+    bool devices;              /* the device refuses single bytes, and the hole everything: */
+    bool quiet_physical;       /* by physical addresses without a word, */
+    bool quiet_virtual_writes; /* and virtual writes reach neither, also without a word */
+    size_t read_most;          /* the longest reply to m, in bytes; 0: as asked */
     const char *architecture;
 
     unsigned ranges; /* that many more in its map, from MACHINE_RANGES on */
