@@ -13,6 +13,16 @@
 
 struct flush_result;
 
+/* Regions of which the log has it that nobody tells what they refuse: a bound on what it says. */
+#define DOUBTS_MOST 64u
+struct doubts {
+    struct {
+        uint64_t first;
+        bool write;
+    } said[DOUBTS_MOST];
+    unsigned count;
+};
+
 struct space {
     struct target *target;
     struct target_listener listener;
@@ -22,6 +32,7 @@ struct space {
     uint64_t pass;    /* of walks over the sessions that suspend */
     uint64_t changes; /* writes to the target's memory, of all sessions */
     struct view_census census;
+    struct doubts doubts;
     /* Somebody is about to resume: write-back acts as write-through meanwhile, or a busy writer
      * could make new dirty bytes for ever, faster than they are flushed. */
     bool resuming;
@@ -185,12 +196,28 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
  * tells; done and error are in the runs. */
 void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
                          struct target_run *run, size_t count);
-/* Naturally aligned physical accesses of 8, 4, 2 or 1 bytes, the widest first, in order. */
-enum target_error transfer_read_natural(struct session *session, uint64_t physical, uint8_t *bytes,
-                                        size_t length, size_t *done);
-enum target_error transfer_write_natural(struct session *session, enum write_kind kind,
-                                         uint64_t page, uint64_t physical, const uint8_t *bytes,
-                                         size_t length, size_t *done);
+/* Naturally aligned physical accesses of 8, 4, 2 or 1 bytes, the widest first, in order, within one
+ * region. Where that is a device and nobody tells what it refuses the session is warned. */
+struct natural {
+    const struct target_region *region;
+    const struct target_seen *seen; /* where a processor sees the first byte; NULL: not known */
+    uint64_t physical;
+    uint8_t *bytes; /* a write only reads them */
+    size_t length;
+};
+/* reason (SESSION_REASON_SIZE) says why it stopped short. */
+enum target_error transfer_read_natural(struct session *session, const struct natural *natural,
+                                        size_t *done, char *reason);
+enum target_error transfer_write_natural(struct session *session, const struct natural *natural,
+                                         enum write_kind kind, uint64_t page, size_t *done,
+                                         char *reason);
+
+/* --- doubt.c --- */
+
+/* Bytes of a device from that physical address on were sent, or came, by a way that does not tell
+ * whether the device took part; why: a few words. */
+void doubt_note(struct session *session, const struct target_region *region, uint64_t physical,
+                bool write, const char *why);
 /* Bytes of one page of any kind, each region in its own way. reason (SESSION_REASON_SIZE) says why
  * it stopped short. */
 enum target_error transfer_read_piece(struct session *session, const struct pages *pages,

@@ -111,21 +111,23 @@ static void transfer_region(struct call *call, uint32_t flags, const struct targ
     bool write = call->fault == SB_ERROR_WRITE_FAULT;
     uint64_t physical = call->offset + call->done;
     size_t length = call->size - call->done, done;
+    char reason[SESSION_REASON_SIZE] = "";
     enum target_error error;
 
     if (region->last - physical < length - 1)
         length = (size_t)(region->last - physical) + 1;
+    const struct natural natural = {region, NULL, physical, bytes, length};
     if (!access_is_natural(flags, region))
         error = transfer_bulk(session, write, physical, bytes, length, &done);
     else if (write)
-        error = transfer_write_natural(session, WRITE_PHYSICAL, 0, physical, bytes, length, &done);
+        error = transfer_write_natural(session, &natural, WRITE_PHYSICAL, 0, &done, reason);
     else
-        error = transfer_read_natural(session, physical, bytes, length, &done);
+        error = transfer_read_natural(session, &natural, &done, reason);
     if (write && region->kind == REGION_DEVICE)
         transfer_device_written(session, WRITE_PHYSICAL);
     call->done += done;
     if (error)
-        call_stop(call, error, NULL);
+        call_stop(call, error, "%s", reason[0] ? reason : target_error_text(error));
 }
 
 /* The region of the next byte. False: the call stops here. */

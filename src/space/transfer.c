@@ -295,45 +295,78 @@ static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length, str
     return count;
 }
 
-static enum target_error natural_done(const struct target_run *run, size_t count, size_t *done)
+static enum target_error natural_done(const struct natural *natural, const struct target_run *run,
+                                      size_t count, size_t *done, char *reason)
 {
+    const struct target_region *region = natural->region;
+
     for (size_t i = 0; i < count; i++) {
-        if (run[i].done < run[i].length)
-            return run[i].error ? run[i].error : TARGET_FAILED;
+        if (run[i].done < run[i].length) {
+            enum target_error error = run[i].error ? run[i].error : TARGET_FAILED;
+            if (error == TARGET_FAULT && region->kind == REGION_DEVICE)
+                snprintf(reason, SESSION_REASON_SIZE, "%s refused an access of %zu byte%s",
+                         region->name[0] ? region->name : region_kind_text(region->kind),
+                         run[i].length, run[i].length == 1 ? "" : "s");
+            else
+                snprintf(reason, SESSION_REASON_SIZE, "%s", target_error_text(error));
+            return error;
+        }
         *done += run[i].length;
     }
     return TARGET_OK;
 }
 
-enum target_error transfer_read_natural(struct session *session, uint64_t physical, uint8_t *bytes,
-                                        size_t length, size_t *done)
+/* The next accesses, of which the first lies that far behind natural's. */
+static void natural_access(struct session *session, const struct natural *natural, size_t offset,
+                           struct target_run *run, size_t count, bool write)
 {
     struct target *target = session->space->target;
+    struct target_seen seen;
+    const char *doubt = NULL;
+
+    if (natural->region->kind == REGION_DEVICE && target->ops->access_device) {
+        if (natural->seen)
+            seen = (struct target_seen){natural->seen->cpu, natural->seen->address + offset};
+        target->ops->access_device(target, session->client, natural->seen ? &seen : NULL, run,
+                                   count, write, &doubt);
+        if (doubt && run[0].done)
+            doubt_note(session, natural->region, run[0].address, write, doubt);
+    } else if (write) {
+        target->ops->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+    } else {
+        target->ops->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+    }
+}
+
+enum target_error transfer_read_natural(struct session *session, const struct natural *natural,
+                                        size_t *done, char *reason)
+{
     struct target_run run[NATURAL_RUNS];
     enum target_error error = TARGET_OK;
 
-    for (*done = 0; *done < length && !error;) {
-        size_t count = natural_runs(physical + *done, bytes + *done, length - *done, run);
-        target->ops->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
-        error = natural_done(run, count, done);
+    for (*done = 0; *done < natural->length && !error;) {
+        size_t count = natural_runs(natural->physical + *done, natural->bytes + *done,
+                                    natural->length - *done, run);
+        natural_access(session, natural, *done, run, count, false);
+        error = natural_done(natural, run, count, done, reason);
     }
     return error;
 }
 
-enum target_error transfer_write_natural(struct session *session, enum write_kind kind,
-                                         uint64_t page, uint64_t physical, const uint8_t *bytes,
-                                         size_t length, size_t *done)
+enum target_error transfer_write_natural(struct session *session, const struct natural *natural,
+                                         enum write_kind kind, uint64_t page, size_t *done,
+                                         char *reason)
 {
-    struct target *target = session->space->target;
     struct target_run run[NATURAL_RUNS];
     enum target_error error = TARGET_OK;
+    const size_t length = natural->length;
 
     for (*done = 0; *done < length && !error;) {
-        uint64_t at = physical + *done;
+        uint64_t at = natural->physical + *done;
         size_t before = *done;
-        size_t count = natural_runs(at, (uint8_t *)bytes + *done, length - *done, run);
-        target->ops->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
-        error = natural_done(run, count, done);
+        size_t count = natural_runs(at, natural->bytes + *done, length - *done, run);
+        natural_access(session, natural, *done, run, count, true);
+        error = natural_done(natural, run, count, done, reason);
         size_t tried = error ? *done - before + 8 : *done - before;
         transfer_changed(session, kind, page, at,
                          tried < length - before ? tried : length - before);
@@ -373,7 +406,9 @@ enum target_error transfer_read_piece(struct session *session, const struct page
         if (error)
             break;
         if (region.kind == REGION_DEVICE) {
-            error = transfer_read_natural(session, physical, bytes + *done, part, &got);
+            struct target_seen seen = {session->cpu, page->address + first + *done};
+            struct natural natural = {&region, &seen, physical, bytes + *done, part};
+            error = transfer_read_natural(session, &natural, &got, reason);
         } else {
             struct target_run run = {page->address + first + *done, bytes + *done, part, 0, 0};
             transfer_read_pages(session, pages, index, index + 1, &run, 1);
@@ -406,8 +441,9 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
         if (error)
             break;
         if (region.kind == REGION_DEVICE) {
-            error = transfer_write_natural(session, kind, page->address, physical, bytes + *done,
-                                           part, &put);
+            struct target_seen seen = {session->cpu, page->address + first + *done};
+            struct natural natural = {&region, &seen, physical, (uint8_t *)bytes + *done, part};
+            error = transfer_write_natural(session, &natural, kind, page->address, &put, reason);
             transfer_device_written(session, kind);
         } else {
             struct target_run run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
