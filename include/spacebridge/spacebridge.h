@@ -65,6 +65,12 @@ SPACEBRIDGE_API void spacebridge_set_timeout(spacebridge_t *sb, double timeout);
  * E_UNEXPECTED, and this says how it was lost. */
 SPACEBRIDGE_API const char *spacebridge_last_message(const spacebridge_t *sb);
 
+/* What the last call could not tell, though it was done as well as can be; "" where it had nothing
+ * to say. So a device may have refused an access of that width, and QEMU tells nobody: the count is
+ * then of what was sent, and bytes that were read may be zeros that stand for a refusal. Valid
+ * until the next call. */
+SPACEBRIDGE_API const char *spacebridge_last_warning(const spacebridge_t *sb);
+
 /* Nonzero when the connection is lost: every further call is E_UNEXPECTED. */
 SPACEBRIDGE_API int spacebridge_is_lost(const spacebridge_t *sb);
 
@@ -83,7 +89,7 @@ struct spacebridge_hello {
 /* Ask the daemon what its target is. */
 SPACEBRIDGE_API HRESULT spacebridge_get_hello(spacebridge_t *sb, struct spacebridge_hello *hello);
 
-/* What the daemon said without being asked. */
+/* What the daemon said without being asked, but for warnings (spacebridge_last_warning). */
 struct spacebridge_notification {
     char method[32]; /* "FlushFailed": dirty bytes of this view could not be written */
     HRESULT hresult;
@@ -284,7 +290,8 @@ struct spacebridge_outcome {
      * it also after S_OK), the physical address, the bytes flushed; 0 after a failure. */
     uint64_t value;
 };
-/* The outcome of the oldest call that is queued; spacebridge_last_message says why it failed. S_OK:
+/* The outcome of the oldest call that is queued; spacebridge_last_message says why it failed, and
+ * spacebridge_last_warning what it could not tell. S_OK:
  * there was one, its own HRESULT is in *outcome. S_FALSE: nothing is queued. When the connection is
  * lost, calls whose answers had come have their outcome, the others E_UNEXPECTED: they may have
  * been carried out or not. */

@@ -12,6 +12,29 @@
 /* Seconds for connecting and greeting. */
 #define CONNECT_TIMEOUT 10
 
+void cli_heard(struct cli *cli)
+{
+    if (cli->warning[0] == '\0')
+        snprintf(cli->warning, sizeof cli->warning, "%s", spacebridge_last_warning(cli->sb));
+}
+
+void cli_json_finish(struct cli *cli)
+{
+    if (cli->warning[0] != '\0')
+        cli_json_text(&cli->json, "warning", cli->warning);
+    cli_json_end(&cli->json);
+}
+
+static void show_warning(const struct cli *cli)
+{
+    if (cli->options->json || cli->warning[0] == '\0')
+        return;
+    fflush(stdout);
+    fputs("spacebridge: warning: ", stderr);
+    cli_print_safe(stderr, cli->warning);
+    fputc('\n', stderr);
+}
+
 enum cli_exit cli_failed(struct cli *cli, HRESULT hr, const char *message)
 {
     bool lost = !cli->sb || spacebridge_is_lost(cli->sb);
@@ -19,7 +42,7 @@ enum cli_exit cli_failed(struct cli *cli, HRESULT hr, const char *message)
     if (cli->options->json) {
         cli_json_hresult(&cli->json, hr);
         cli_json_text(&cli->json, "message", message);
-        cli_json_end(&cli->json);
+        cli_json_finish(cli);
     } else {
         fflush(stdout);
         fputs("spacebridge: ", stderr);
@@ -36,7 +59,7 @@ enum cli_exit cli_trouble(struct cli *cli, const char *message)
     if (cli->options->json) {
         cli_json_hresult(&cli->json, E_FAIL);
         cli_json_text(&cli->json, "message", message);
-        cli_json_end(&cli->json);
+        cli_json_finish(cli);
     } else {
         fflush(stdout);
         fprintf(stderr, "spacebridge: %s\n", message);
@@ -55,7 +78,7 @@ void cli_done(struct cli *cli, const char *format, ...)
 
     if (cli->options->json) {
         cli_json_hresult(&cli->json, S_OK);
-        cli_json_end(&cli->json);
+        cli_json_finish(cli);
         return;
     }
     fputs("S_OK: ", stdout);
@@ -132,6 +155,7 @@ int main(int argc, char **argv)
         break;
     }
     int code = (int)run(&cli);
+    show_warning(&cli);
     spacebridge_close(cli.sb);
     cli_options_free(&options);
     return finish(code);

@@ -19,7 +19,13 @@ struct cli {
     spacebridge_t *sb;
     struct spacebridge_hello hello;
     struct cli_json json;
+    char warning[1024]; /* the first that a call had; "": none */
 };
+
+/* After a call that may have had a warning: keep it. */
+void cli_heard(struct cli *cli);
+/* The end of the object: the warning, if there is one, is its last member. */
+void cli_json_finish(struct cli *cli);
 
 /* Say that a call failed, with the message that goes with it. A JSON object that has been begun is
  * ended. The exit code. */

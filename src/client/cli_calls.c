@@ -15,6 +15,7 @@ static enum cli_exit write_pointers(struct cli *cli)
 
     HRESULT hr = spacebridge_write_pointers_virtual(cli->sb, (uint32_t)options->size,
                                                     options->address, options->pointers);
+    cli_heard(cli);
     if (SUCCEEDED(hr))
         hr = spacebridge_flush_cache(cli->sb, NULL);
     if (FAILED(hr))
@@ -34,6 +35,7 @@ static enum cli_exit read_pointers(struct cli *cli)
     if (!pointers)
         return cli_trouble(cli, "out of memory");
     HRESULT hr = spacebridge_read_pointers_virtual(cli->sb, count, options->address, pointers);
+    cli_heard(cli);
     if (FAILED(hr)) {
         free(pointers);
         return cli_call_failed(cli, hr);

@@ -68,9 +68,11 @@ static HRESULT write_on(struct cli *cli, uint64_t address, const uint8_t *bytes,
 {
     size_t moved = 0;
     HRESULT hr = write_piece(cli, address, bytes, size, done);
+    cli_heard(cli);
 
     while (hr == S_OK && *done > 0 && *done < size && address + *done > address) {
         HRESULT rest = write_piece(cli, address + *done, bytes + *done, size - *done, &moved);
+        cli_heard(cli);
         if (FAILED(rest) || moved == 0)
             return spacebridge_is_lost(cli->sb) ? rest : hr;
         *done += moved;
@@ -259,7 +261,7 @@ static enum cli_exit read_report(struct reading *reading, HRESULT hr, const char
         if (!whole)
             cli_json_text(&cli->json, "message", reason);
         cli_json_hresult(&cli->json, hr);
-        cli_json_end(&cli->json);
+        cli_json_finish(cli);
     } else if (!whole) {
         fflush(stdout);
         fprintf(stderr, "spacebridge: S_OK: %" PRIu64 " of %" PRIu64 " bytes read: ", reading->done,
@@ -286,6 +288,7 @@ static enum cli_exit read_all(struct reading *reading)
         }
         size_t size = left < piece_at(address) ? (size_t)left : piece_at(address), done = 0;
         hr = read_piece(cli, address, reading->piece, size, &done);
+        cli_heard(cli);
         snprintf(reason, sizeof reason, "%s", spacebridge_last_message(cli->sb));
         if (FAILED(hr) && (reading->done == 0 || spacebridge_is_lost(cli->sb))) {
             put_end(reading);

@@ -46,8 +46,10 @@ void link_free(struct link *link)
 {
     link_response_free(link);
     hang_up(link);
-    for (size_t i = 0; i < link->queue_count; i++)
-        free(link->queue[(link->queue_first + i) % link->queue_room].message);
+    for (size_t i = 0; i < link->queue_count; i++) {
+        free(link_queue_at(link, i)->message);
+        free(link_queue_at(link, i)->warning);
+    }
     free(link->queue);
     free(link->notifications);
     link->notifications = NULL;
@@ -74,6 +76,7 @@ msgpack_packer *link_request_begin(struct link *link, const char *method, uint32
     link_response_free(link);
     if (link->fd >= 0)
         link->message[0] = '\0';
+    link->warning[0] = '\0';
     link->no_memory = false;
     msgpack_packer_init(&link->packer, link, write);
     msgpack_pack_array(&link->packer, 4);

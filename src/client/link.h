@@ -32,6 +32,7 @@ struct link_queued {
     void *into;
     uint64_t value; /* the number, or the bytes that came */
     char *message;  /* why it failed; NULL: it did not, or there was no memory to say so */
+    char *warning;  /* what cannot be told of it; NULL: nothing, or there was no memory */
 };
 
 struct link {
@@ -54,6 +55,8 @@ struct link {
     bool answered; /* response is there: its strings are the first held bytes of input */
     size_t held;
     char message[LINK_MESSAGE_SIZE]; /* the last call's */
+    char warning[LINK_MESSAGE_SIZE]; /* the last call's; "": none */
+    char heard[LINK_MESSAGE_SIZE];   /* a warning of the call that is answered next; "": none */
     /* a ring of the queued requests, the oldest first; those that are answered come first */
     struct link_queued *queue;
     size_t queue_first, queue_count, queue_answered, queue_room;
@@ -99,7 +102,8 @@ HRESULT link_queue_end(struct link *link, const void *body, size_t size,
                        const struct link_queued *expect, uint64_t *ticket);
 /* Send what has gathered. */
 HRESULT link_queue_send(struct link *link);
-/* Wait for the outcome of the oldest; link->message is its message. False when nothing is queued.
+/* Wait for the outcome of the oldest; link->message is its message, link->warning its warning.
+ * False when nothing is queued.
  */
 bool link_queue_collect(struct link *link, struct link_queued *outcome);
 

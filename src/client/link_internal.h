@@ -58,6 +58,10 @@ bool link_outcome_read(const struct message *response, uint32_t outs, HRESULT *h
  * daemon hangs up loses the connection. */
 void link_notified(struct link *link, const struct message *message);
 
+/* The answer to that queued call (NULL: to the one that is waited for) has come: a warning that was
+ * heard before it is its own. */
+void link_warning_settle(struct link *link, struct link_queued *queued);
+
 /* link_queue.c */
 
 /* The queued request of that index, less than queue_count; the oldest has index 0. */

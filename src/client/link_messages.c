@@ -48,11 +48,34 @@ bool link_outcome_read(const struct message *response, uint32_t outs, HRESULT *h
     return true;
 }
 
+/* [method, text]: the daemon says it right before the answer that it is about. */
+static void warning_heard(struct link *link, const msgpack_object *params)
+{
+    if (params->type == MSGPACK_OBJECT_ARRAY && params->via.array.size >= 2 &&
+        params->via.array.ptr[1].type == MSGPACK_OBJECT_STR)
+        link_text_copy(link->heard, sizeof link->heard, &params->via.array.ptr[1]);
+}
+
+void link_warning_settle(struct link *link, struct link_queued *queued)
+{
+    if (link->heard[0] == '\0')
+        return;
+    if (queued)
+        queued->warning = strdup(link->heard);
+    else
+        memcpy(link->warning, link->heard, sizeof link->warning);
+    link->heard[0] = '\0';
+}
+
 void link_notified(struct link *link, const struct message *message)
 {
     const msgpack_object *text;
     HRESULT hr;
 
+    if (message_text_is(&message->method, WIRE_NOTIFY_WARNING)) {
+        warning_heard(link, &message->params);
+        return;
+    }
     /* One of a later version is none of our business. */
     if (message->method.type != MSGPACK_OBJECT_STR || !failure_read(&message->params, &hr, &text))
         return;

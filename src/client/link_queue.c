@@ -48,6 +48,7 @@ bool link_queue_answer(struct link *link, const struct message *response)
             memcpy(queued->into, value->via.bin.ptr, value->via.bin.size);
         queued->value = value->via.bin.size;
     }
+    link_warning_settle(link, queued);
     link->queue_answered++;
     return true;
 }
@@ -141,6 +142,7 @@ bool link_queue_collect(struct link *link, struct link_queued *outcome)
     link_response_free(link);
     if (link->fd >= 0)
         link->message[0] = '\0';
+    link->warning[0] = '\0';
     if (link->queue_count == 0)
         return false;
     if (link->queue_answered == 0)
@@ -163,8 +165,10 @@ bool link_queue_collect(struct link *link, struct link_queued *outcome)
     } else {
         outcome->hr = E_UNEXPECTED; /* lost; link->message says how */
     }
+    snprintf(link->warning, sizeof link->warning, "%s", outcome->warning ? outcome->warning : "");
     free(outcome->message);
-    outcome->message = NULL;
+    free(outcome->warning);
+    outcome->message = outcome->warning = NULL;
     link->queue_first = (link->queue_first + 1) % link->queue_room;
     link->queue_count--;
     return true;

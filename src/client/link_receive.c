@@ -86,6 +86,7 @@ bool link_take_message(struct link *link)
         link->answered = true;
         link->awaited = false;
         link->held = size;
+        link_warning_settle(link, NULL);
         return false;
     } else if (message.type == MESSAGE_RESPONSE && link_queue_answers(link, &message)) {
         if (!link_queue_answer(link, &message))
@@ -169,10 +170,12 @@ bool link_take_bulk(struct link *link, double allowed)
                                       .via.bin = {.ptr = (char *)into, .size = (uint32_t)length}};
         link->sunk_hr = hr;
         link->awaited = false;
+        link_warning_settle(link, NULL);
     } else {
         struct link_queued *queued = link_queue_at(link, link->queue_answered++);
         queued->hr = hr;
         queued->value = length;
+        link_warning_settle(link, queued);
     }
     return true;
 }

@@ -114,6 +114,11 @@ const char *spacebridge_last_message(const spacebridge_t *sb)
     return sb->link.message;
 }
 
+const char *spacebridge_last_warning(const spacebridge_t *sb)
+{
+    return sb->link.warning;
+}
+
 int spacebridge_is_lost(const spacebridge_t *sb)
 {
     return sb->link.fd < 0;

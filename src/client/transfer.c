@@ -63,6 +63,8 @@ static HRESULT transfer_piece(const struct transfer *transfer, uint64_t offset, 
 static HRESULT transfer_all(const struct transfer *transfer, uint64_t offset, size_t size,
                             size_t *done)
 {
+    struct link *link = &transfer->sb->link;
+    char warning[LINK_MESSAGE_SIZE] = "";
     size_t total = 0;
     HRESULT hr;
 
@@ -73,12 +75,14 @@ static HRESULT transfer_all(const struct transfer *transfer, uint64_t offset, si
             piece = PIECE_MOST - (size_t)(address % PAGE_SIZE);
         hr = transfer_piece(transfer, address, total, piece, &moved);
         total += moved;
+        if (warning[0] == '\0')
+            snprintf(warning, sizeof warning, "%s", link->warning);
         if (FAILED(hr) || moved < piece || total == size)
             break;
         if (address + moved < address || address + moved == 0) /* the top of the address space */
             break;
     }
-    struct link *link = &transfer->sb->link;
+    snprintf(link->warning, sizeof link->warning, "%s", warning);
     /* As the daemon itself has it: a part that was done is S_OK with its count. */
     if (FAILED(hr) && total > 0 && link->fd >= 0)
         hr = S_OK;

@@ -67,8 +67,31 @@ static const struct target_transport ways[] = {
     {.name = "qtest", .note = "it is \"off\"\n"},
 };
 
+/* A device of which the target cannot tell what it refuses. */
+static enum target_error access_device(struct target *target, target_client client,
+                                       const struct target_seen *seen, struct target_run *runs,
+                                       size_t count, bool write, const char **doubt)
+{
+    (void)target;
+    (void)client;
+    (void)seen;
+    *doubt = "nobody can tell";
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = runs[i].length;
+        runs[i].error = TARGET_OK;
+        if (!write)
+            memset(runs[i].bytes, 0, runs[i].length);
+    }
+    return TARGET_OK;
+}
+
 static void prepare(struct machine *machine)
 {
+    static struct target_ops ops;
+
+    ops = *machine->fake.base.ops;
+    ops.access_device = access_device;
+    machine->fake.base.ops = &ops;
     machine->fake.transports = ways;
     machine->fake.transports_count = sizeof ways / sizeof ways[0];
     for (unsigned i = 0; i < 16; i++)
@@ -111,6 +134,37 @@ START_TEST(writes_and_reads)
     runs("$SB read-physical --type cached 0x10000 5 -o -", 0, "ABCDE", "");
     runs("$SB read-virtual 0xffff800000000000 0", 0, "", "");
     runs("$SB write-virtual 0xffff800000000000 text:", 0, "S_OK: 0 of 0 bytes written\n", "");
+}
+END_TEST
+
+START_TEST(warnings_are_printed)
+{
+    static const char says[] = "spacebridge: warning: hpet at physical 0xfed00000: nobody can tell";
+
+    runs("$SB write-physical 0xfed00000 00", 0, "S_OK: 1 of 1 bytes written\n", says);
+    runs("$SB write-virtual 0xffff800000029000 00", 0, "S_OK: 1 of 1 bytes written\n", says);
+    runs("$SB read-physical 0xfed00000 1 -o - | od -An -tx1", 0, " 00\n", says);
+    runs("$SB write-pointers 0xffff800000029000 1", 0, "S_OK: 1 of 1 pointers written\n", says);
+    runs("$SB read-pointers 0xffff800000029000 1", 0, "0x0000000000000000\n", says);
+    /* As the last member of the object, and then not on standard error. */
+    static const char *const commands[] = {
+        "write-physical 0xfed00000 00",        "read-physical 0xfed00000 4",
+        "write-virtual 0xffff800000029000 00", "read-virtual --uncached 0xffff800000029000 4",
+        "write-pointers 0xffff800000029000 1", "read-pointers 0xffff800000029000 1",
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "$SB --json %s", commands[i]);
+        ck_assert_int_eq(shell(line), 0);
+        ck_assert_str_eq(errors, "");
+        ck_assert_ptr_nonnull(strstr(output, ",\"warning\":\"hpet at physical 0xfed00000: "));
+        ck_assert_str_eq(output + strlen(output) - 3, "\"}\n");
+    }
+    /* Where only a part is a device, and where the call is partly done. */
+    runs("$SB write-physical 0xfed003fc 0011223344", 3, "S_OK: 4 of 5 bytes written\n",
+         "warning: ");
+    ck_assert_int_eq(shell("$SB --json write-physical 0x10000 00"), 0);
+    ck_assert_ptr_null(strstr(output, "warning"));
 }
 END_TEST
 
@@ -384,6 +438,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, writes_and_reads);
+    tcase_add_test(tcase, warnings_are_printed);
     tcase_add_test(tcase, partly_done_is_3);
     tcase_add_test(tcase, failures_are_1);
     tcase_add_test(tcase, usage_is_2);

@@ -339,6 +339,122 @@ START_TEST(notifications_are_kept_the_latest)
 }
 END_TEST
 
+static void warn(int fd, void *context)
+{
+    (void)context;
+    script_hello(fd);
+    uint64_t id = (uint64_t)script_request(fd, "WriteVirtual");
+    SCRIPT_SEND(fd, "[is[ss]]", 2, "Warning", "WriteVirtual", "nobody can tell");
+    SCRIPT_SEND(fd, "[iun[ii]]", 1, id, 0, 4);
+    id = (uint64_t)script_request(fd, "InvalidateCache");
+    SCRIPT_SEND(fd, "[iun[i]]", 1, id, 0);
+    /* Of no shape that is known: as if it had not come. */
+    id = (uint64_t)script_request(fd, "InvalidateCache");
+    SCRIPT_SEND(fd, "[isi]", 2, "Warning", 5);
+    SCRIPT_SEND(fd, "[is[si]]", 2, "Warning", "InvalidateCache", 5);
+    SCRIPT_SEND(fd, "[is[s]]", 2, "Warning", "InvalidateCache");
+    SCRIPT_SEND(fd, "[iun[i]]", 1, id, 0);
+    /* Three that are queued, the second of which has one. */
+    uint64_t ids[3];
+    for (int i = 0; i < 3; i++)
+        ids[i] = (uint64_t)script_request(fd, "FlushCache");
+    SCRIPT_SEND(fd, "[iun[ii]]", 1, ids[0], 0, 1);
+    SCRIPT_SEND(fd, "[is[ss]]", 2, "Warning", "FlushCache", "of the second");
+    SCRIPT_SEND(fd, "[iun[ii]]", 1, ids[1], 0, 2);
+    SCRIPT_SEND(fd, "[iun[ii]]", 1, ids[2], 0, 3);
+    script_wait_end(fd);
+}
+
+START_TEST(a_warning_is_of_the_call_that_is_answered_next)
+{
+    static const char *const queued[] = {"", "of the second", ""};
+    struct spacebridge_notification got;
+    struct spacebridge_outcome outcome;
+    size_t done;
+
+    start(warn, NULL);
+    open_well();
+    ck_assert_str_eq(spacebridge_last_warning(sb), "");
+    ck_assert_int_eq(spacebridge_write_virtual(sb, 0, "abcd", 4, &done), S_OK);
+    ck_assert_uint_eq(done, 4);
+    ck_assert_str_eq(spacebridge_last_warning(sb), "nobody can tell");
+    ck_assert_str_eq(spacebridge_last_message(sb), "");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(spacebridge_invalidate_cache(sb), S_OK);
+        ck_assert_str_eq(spacebridge_last_warning(sb), "");
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(spacebridge_queue_flush_cache(sb, NULL), S_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(spacebridge_collect(sb, &outcome), S_OK);
+        ck_assert_uint_eq(outcome.value, i + 1);
+        ck_assert_str_eq(spacebridge_last_warning(sb), queued[i]);
+    }
+    /* It takes no notification's place. */
+    ck_assert_int_eq(spacebridge_next_notification(sb, 0, &got), S_FALSE);
+    spacebridge_close(sb);
+    false_daemon_end(&other);
+}
+END_TEST
+
+static void warn_of_a_large_one(int fd, void *context)
+{
+    static uint8_t bytes[1 << 20];
+    (void)context;
+    script_hello(fd);
+    for (int i = 0; i < 2; i++) {
+        uint64_t id = (uint64_t)script_request(fd, "ReadVirtual");
+        const uint8_t head[] = {
+            0x94, 1, 0xce, 0, 0, 0, (uint8_t)id, 0xc0, 0x92, 0x00, 0xc6, 0, sizeof bytes >> 16,
+            0,    0};
+        if (i == 0)
+            SCRIPT_SEND(fd, "[is[ss]]", 2, "Warning", "ReadVirtual", "zeros, perhaps");
+        script_bytes(fd, head, sizeof head);
+        script_bytes(fd, bytes, sizeof bytes);
+    }
+    script_wait_end(fd);
+}
+
+START_TEST(a_warning_of_a_large_read)
+{
+    static uint8_t bytes[1 << 20];
+    size_t done;
+
+    start(warn_of_a_large_one, NULL);
+    open_well();
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(spacebridge_read_virtual(sb, 0, bytes, sizeof bytes, &done), S_OK);
+        ck_assert_uint_eq(done, sizeof bytes);
+        ck_assert_str_eq(spacebridge_last_warning(sb), i == 0 ? "zeros, perhaps" : "");
+    }
+    spacebridge_close(sb);
+    false_daemon_end(&other);
+}
+END_TEST
+
+static void warn_too_long(int fd, void *context)
+{
+    static char text[5000];
+    (void)context;
+    memset(text, 'w', sizeof text - 1);
+    script_hello(fd);
+    uint64_t id = (uint64_t)script_request(fd, "InvalidateCache");
+    SCRIPT_SEND(fd, "[is[ss]]", 2, "Warning", "InvalidateCache", text);
+    SCRIPT_SEND(fd, "[iun[i]]", 1, id, 0);
+    script_wait_end(fd);
+}
+
+START_TEST(a_long_warning_is_cut)
+{
+    start(warn_too_long, NULL);
+    open_well();
+    ck_assert_int_eq(spacebridge_invalidate_cache(sb), S_OK);
+    ck_assert_uint_eq(strlen(spacebridge_last_warning(sb)), LINK_MESSAGE_SIZE - 1);
+    spacebridge_close(sb);
+    false_daemon_end(&other);
+}
+END_TEST
+
 static void notify_and_close(int fd, void *context)
 {
     (void)context;
@@ -468,6 +584,9 @@ int main(void)
     tcase_add_test(tcase, a_failure_has_its_message_and_a_success_none);
     tcase_add_test(tcase, notifications_are_kept_the_latest);
     tcase_add_test(tcase, a_notification_is_waited_for);
+    tcase_add_test(tcase, a_warning_is_of_the_call_that_is_answered_next);
+    tcase_add_test(tcase, a_warning_of_a_large_read);
+    tcase_add_test(tcase, a_long_warning_is_cut);
     tcase_add_test(tcase, last_words_during_a_large_write_are_heard);
     tcase_add_loop_test(tcase, mutated_answers_are_survived, 0, 20);
     tcase_add_test(tcase, endpoints_that_cannot_be_reached);
