@@ -1,3 +1,4 @@
+/* How QEMU's human monitor words its answers. */
 #include "target/monitor_text.h"
 
 #include "target/text.h"
@@ -40,11 +41,6 @@ bool monitor_text_port_out(char *line, uint16_t port, unsigned size, uint32_t va
     return true;
 }
 
-static struct text text_of(const char *string)
-{
-    return (struct text){string, strlen(string)};
-}
-
 /* Nothing but line ends and blanks is left. */
 static bool at_end(struct text text)
 {
@@ -53,17 +49,41 @@ static bool at_end(struct text text)
     return text.length == 0;
 }
 
+/* What follows word in the one line that begins with it. False where there is no such line, or more
+ * than one. */
+static bool answer_of(const char *text, const char *word, struct text *answer)
+{
+    unsigned found = 0;
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        struct text line = {text, length};
+        text += length + (text[length] == '\n');
+        if (line.length && line.start[line.length - 1] == '\r')
+            line.length--;
+        if (text_word(&line, word) && found++ == 0)
+            *answer = line;
+    }
+    return found == 1;
+}
+
+/* Nothing, or something behind a blank. */
+static bool word_ends(const struct text *text)
+{
+    return text->length == 0 || text->start[0] == ' ';
+}
+
 bool monitor_text_parse_port_in(const char *text, uint16_t port, unsigned size, uint32_t *value)
 {
     /* "portb[0x0070] = 0x46" */
     const struct width *width = width_of(port, size);
-    struct text rest = text_of(text);
+    struct text rest;
     char start[MONITOR_LINE_SIZE];
     uint64_t number;
     if (!width)
         return false;
     snprintf(start, sizeof start, "port%c[0x%04x] = 0x", width->name, port);
-    if (!text_word(&rest, start) || !text_hex(&rest, 2 * (size_t)size, &number) || !at_end(rest))
+    if (!answer_of(text, start, &rest) || !text_hex(&rest, 2 * (size_t)size, &number) ||
+        !at_end(rest))
         return false;
     *value = (uint32_t)number;
     return true;
@@ -76,26 +96,66 @@ void monitor_text_gva2gpa(char *line, uint64_t address)
 
 enum monitor_translation monitor_text_parse_gva2gpa(const char *text, uint64_t *physical)
 {
-    struct text rest = text_of(text);
+    struct text rest;
     uint64_t number = 0;
-    if (text_word(&rest, "Unmapped"))
-        return at_end(rest) ? MONITOR_UNMAPPED : MONITOR_UNKNOWN;
-    /* printf's %#x puts no 0x before a zero */
-    bool nonzero = text_word(&rest, "gpa: 0x");
-    if (nonzero ? !text_hex(&rest, 0, &number) : !text_word(&rest, "gpa: 0"))
-        return MONITOR_UNKNOWN;
-    if (!at_end(rest))
+    bool unmapped = answer_of(text, "Unmapped", &rest) && at_end(rest);
+    if (!answer_of(text, "gpa: ", &rest))
+        return unmapped ? MONITOR_UNMAPPED : MONITOR_UNKNOWN;
+    /* before 11, printf's %#x puts no 0x before a zero */
+    bool prefixed = text_word(&rest, "0x");
+    if (unmapped || (prefixed ? !text_hex(&rest, 0, &number) : !text_word(&rest, "0")) ||
+        !word_ends(&rest))
         return MONITOR_UNKNOWN;
     *physical = number;
     return MONITOR_MAPPED;
+}
+
+void monitor_text_gpa2hva(char *line, uint64_t physical)
+{
+    snprintf(line, MONITOR_LINE_SIZE, "gpa2hva 0x%" PRIx64, physical);
+}
+
+/* "(pc.ram) is 0x7f0123456000": the name may hold anything but the words behind it. */
+static bool host_parse(struct text rest, uint64_t *host, char *name, size_t size)
+{
+    static const char behind[] = ") is 0x";
+    if (!text_word(&rest, "("))
+        return false;
+    for (size_t i = 0; i < rest.length; i++) {
+        struct text tail = {rest.start + i, rest.length - i};
+        if (!text_word(&tail, behind))
+            continue;
+        if (size)
+            snprintf(name, size, "%.*s", i < 256 ? (int)i : 256, rest.start);
+        return text_hex(&tail, 0, host) && *host != 0 && word_ends(&tail);
+    }
+    return false;
+}
+
+enum monitor_host monitor_text_parse_gpa2hva(const char *text, uint64_t physical, uint64_t *host,
+                                             char *name, size_t size)
+{
+    char word[MONITOR_LINE_SIZE];
+    struct text rest;
+    snprintf(word, sizeof word, "Host virtual address for 0x%" PRIx64 " ", physical);
+    if (answer_of(text, word, &rest))
+        return host_parse(rest, host, name, size) ? MONITOR_HOST_MEMORY : MONITOR_HOST_UNKNOWN;
+    snprintf(word, sizeof word, "No memory is mapped at address 0x%" PRIx64, physical);
+    if (answer_of(text, word, &rest))
+        return word_ends(&rest) ? MONITOR_HOST_NOTHING : MONITOR_HOST_UNKNOWN;
+    snprintf(word, sizeof word, "Memory at address 0x%" PRIx64, physical);
+    if (!answer_of(text, word, &rest))
+        return MONITOR_HOST_UNKNOWN;
+    text_spaces(&rest); /* none in QEMU's own 7.2 */
+    return text_word(&rest, "is not RAM") ? MONITOR_HOST_DEVICE : MONITOR_HOST_UNKNOWN;
 }
 
 bool monitor_text_parse_status(const char *text, bool *running, char *state, size_t size)
 {
     /* "VM status: running", "VM status: paused" (by a command), "VM status: paused (prelaunch)":
      * the last word in brackets is the run state of QMP */
-    struct text rest = text_of(text), word;
-    if (!text_word(&rest, "VM status: "))
+    struct text rest, word;
+    if (!answer_of(text, "VM status: ", &rest))
         return false;
     word = rest;
     bool runs = text_word(&rest, "running");
@@ -108,9 +168,10 @@ bool monitor_text_parse_status(const char *text, bool *running, char *state, siz
         if (!end || end == rest.start)
             return false;
         word = (struct text){rest.start, (size_t)(end - rest.start)};
-        rest = text_of(end + 1);
+        rest.length -= (size_t)(end + 1 - rest.start);
+        rest.start = end + 1;
     }
-    if (!at_end(rest))
+    if (!word_ends(&rest))
         return false;
     *running = runs;
     if (state && size)

@@ -1,5 +1,6 @@
 /* The lines that QEMU's human monitor takes and prints: pure formatting and parsing. Measured on
- * QEMU 7.2; texts are NUL-terminated, lines ended by LF (through QMP: CR LF) or CR LF. */
+ * QEMU 7.2, 10.0 and 11.1; texts are NUL-terminated, lines ended by LF (through QMP: CR LF) or CR
+ * LF. Lines that are no answer are passed over; two answers are none. */
 #ifndef SB_TARGET_MONITOR_TEXT_H
 #define SB_TARGET_MONITOR_TEXT_H
 
@@ -28,6 +29,18 @@ enum monitor_translation {
     MONITOR_UNKNOWN,  /* the monitor said something else */
 };
 enum monitor_translation monitor_text_parse_gva2gpa(const char *text, uint64_t *physical);
+
+/* The `gpa2hva` command for a physical address. */
+void monitor_text_gpa2hva(char *line, uint64_t physical);
+enum monitor_host {
+    MONITOR_HOST_MEMORY,  /* RAM or ROM lies there, and *host is where QEMU has it */
+    MONITOR_HOST_DEVICE,  /* something else answers there */
+    MONITOR_HOST_NOTHING, /* nobody answers */
+    MONITOR_HOST_UNKNOWN, /* the monitor said something else */
+};
+/* The answer to monitor_text_gpa2hva of the same address. name (size bytes): of the memory. */
+enum monitor_host monitor_text_parse_gpa2hva(const char *text, uint64_t physical, uint64_t *host,
+                                             char *name, size_t size);
 
 /* The answer to `info status`. False where it is something else. *running: does the guest run.
  * state (size bytes, may be NULL): the monitor's own word for it, "running", "paused", "prelaunch",

@@ -54,6 +54,8 @@ START_TEST(port_answers)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(!monitor_text_parse_port_in(wrong[i], 0x70, 1, &value), "%s", wrong[i]);
     ck_assert(!monitor_text_parse_port_in("portb[0x0070] = 0xff\r\n", 0x70, 3, &value));
+    ck_assert(!monitor_text_parse_port_in("portb[0x0070] = 0xff\nportb[0x0070] = 0xfe\n", 0x70, 1,
+                                          &value));
     ck_assert_uint_eq(value, 7);
 }
 END_TEST
@@ -86,8 +88,58 @@ START_TEST(translations)
     ck_assert_int_eq(monitor_text_parse_gva2gpa("gpa: 0xffffffffffffffff", &physical),
                      MONITOR_MAPPED);
     ck_assert_uint_eq(physical, UINT64_MAX);
-    ck_assert_int_eq(monitor_text_parse_gva2gpa("gpa: 0\r\n", &physical), MONITOR_MAPPED);
-    ck_assert_uint_eq(physical, 0);
+    /* 11.1 writes the prefix before a zero too */
+    static const char *const zero[] = {"gpa: 0\r\n", "gpa: 0x0\r\n", "gpa: 0x0 (and more)\r\n"};
+    for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) {
+        physical = 7;
+        ck_assert_int_eq(monitor_text_parse_gva2gpa(zero[i], &physical), MONITOR_MAPPED);
+        ck_assert_uint_eq(physical, 0);
+    }
+    ck_assert_int_eq(monitor_text_parse_gva2gpa("a warning\r\ngpa: 0x2000\r\nmore\r\n", &physical),
+                     MONITOR_MAPPED);
+    ck_assert_uint_eq(physical, 0x2000);
+    ck_assert_int_eq(monitor_text_parse_gva2gpa("a warning\nUnmapped\n", &physical),
+                     MONITOR_UNMAPPED);
+    ck_assert_int_eq(monitor_text_parse_gva2gpa("Unmapped\ngpa: 0x1000\n", &physical),
+                     MONITOR_UNKNOWN);
+}
+END_TEST
+
+START_TEST(host_addresses)
+{
+    char line[MONITOR_LINE_SIZE], name[16] = "";
+    uint64_t host = 7;
+    static const struct {
+        const char *text;
+        enum monitor_host what;
+    } others[] = {
+        {"No memory is mapped at address 0x7c00\r\n", MONITOR_HOST_NOTHING},
+        {"Memory at address 0x7c00 is not RAM\r\n", MONITOR_HOST_DEVICE},
+        {"Memory at address 0x7c00is not RAM\r\n", MONITOR_HOST_DEVICE},
+        {"a warning\nMemory at address 0x7c00 is not RAM\n", MONITOR_HOST_DEVICE},
+        {"", MONITOR_HOST_UNKNOWN},
+        {"unknown command: 'gpa2hva'\r\n", MONITOR_HOST_UNKNOWN},
+        {"No memory is mapped at address 0x7c001\r\n", MONITOR_HOST_UNKNOWN},
+        {"Memory at address 0x7c00 is RAM\r\n", MONITOR_HOST_UNKNOWN},
+        {"Host virtual address for 0x7c00 (pc.ram) is 0x0\r\n", MONITOR_HOST_UNKNOWN},
+        {"Host virtual address for 0x7c00 (pc.ram) is 0x7fg\r\n", MONITOR_HOST_UNKNOWN},
+        {"Host virtual address for 0x7c00 (pc.ram)\r\n", MONITOR_HOST_UNKNOWN},
+        {"Host virtual address for 0x7c01 (pc.ram) is 0x7f01\r\n", MONITOR_HOST_UNKNOWN},
+        {"Host virtual address for 0x7c00 (a) is 0x1\nHost virtual address for 0x7c00 (a) is 0x2\n",
+         MONITOR_HOST_UNKNOWN},
+    };
+    monitor_text_gpa2hva(line, 0x7c00);
+    ck_assert_str_eq(line, "gpa2hva 0x7c00");
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        ck_assert_msg(monitor_text_parse_gpa2hva(others[i].text, 0x7c00, &host, name,
+                                                 sizeof name) == others[i].what,
+                      "%s", others[i].text);
+    ck_assert_int_eq(monitor_text_parse_gpa2hva(
+                         "Host virtual address for 0x7c00 (a (b) c) is 0x7f0123456c00\r\n", 0x7c00,
+                         &host, name, sizeof name),
+                     MONITOR_HOST_MEMORY);
+    ck_assert_uint_eq(host, 0x7f0123456c00);
+    ck_assert_str_eq(name, "a (b) c");
 }
 END_TEST
 
@@ -106,6 +158,7 @@ START_TEST(status)
         {"VM status: paused (debug)\n", false, "debug"},
         {"VM status: paused (single step mode) (io-error)\r\n", false, "io-error"},
         {"VM status: paused (shutdown)", false, "shutdown"},
+        {"a warning\nVM status: paused (prelaunch) since noon\n", false, "prelaunch"},
     };
     static const char *const wrong[] = {
         "",
@@ -157,6 +210,7 @@ int main(void)
     tcase_add_test(tcase, port_commands);
     tcase_add_test(tcase, port_answers);
     tcase_add_test(tcase, translations);
+    tcase_add_test(tcase, host_addresses);
     tcase_add_test(tcase, status);
     tcase_add_test(tcase, messages);
     Suite *suite = suite_create("monitor_text");
