@@ -51,14 +51,15 @@ void pages_cover(struct pages *pages, uint64_t offset, size_t size)
 
 static bool region_cacheable(const struct target_region *region)
 {
-    return (region->kind == REGION_RAM || region->kind == REGION_ROM) && !region->pci_bar;
+    return (region->kind == REGION_RAM || region->kind == REGION_ROM) && !region->pci_bar &&
+           !region->unknown;
 }
 
 static enum page_kind region_page_kind(const struct target_region *region)
 {
     if (region->unreachable || (region->kind != REGION_RAM && region->kind != REGION_ROM))
         return PAGE_MIXED;
-    return region->pci_bar ? PAGE_BULK : PAGE_CACHED;
+    return region->pci_bar || region->unknown ? PAGE_BULK : PAGE_CACHED;
 }
 
 /* The first region ends within the page: it is cached only if the others are memory too. */

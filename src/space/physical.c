@@ -20,9 +20,11 @@ static bool flag_allowed(uint32_t flags, const struct target_region *region)
 {
     switch (flags) {
     case DEBUG_PHYSICAL_CACHED:
+        if (region->unknown)
+            return true; /* it may be RAM: nobody can say that the flag does not match */
         return (region->kind == REGION_RAM || region->kind == REGION_ROM) && !region->pci_bar;
     case DEBUG_PHYSICAL_UNCACHED:
-        return region->kind == REGION_DEVICE || region->pci_bar;
+        return region->kind == REGION_DEVICE || region->pci_bar || region->unknown;
     case DEBUG_PHYSICAL_WRITE_COMBINED:
         return region->pci_bar && region->prefetchable;
     default:

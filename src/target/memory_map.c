@@ -1,135 +1,28 @@
+/* Which region an address lies in: the ranges of a view and the BARs over them, as one ordered
+ * list.
+ */
 #include "target/memory_map.h"
 
-#include "target/pci_bars.h"
-#include "target/text.h"
-
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What the map calls a kind of range. "container" is what QEMU 11 calls the root of an address
- * space where nothing is assigned: in the map of memory nobody answers there. */
-static bool kind_parse(struct text *line, struct target_region *region)
+void memory_map_doubt(struct memory_map *map, size_t index)
 {
-    static const struct {
-        const char *name;
-        enum region_kind kind;
-        bool flash;
-    } kinds[] = {
-        /* longer names first: "ram" is the beginning of "ramd" */
-        {"ramd", REGION_DEVICE, false}, /* RAM of a real device (VFIO): widths matter there */
-        {"ram", REGION_RAM, false},        {"romd", REGION_ROM, true},
-        {"rom", REGION_ROM, false},        {"i/o", REGION_DEVICE, false},
-        {"container", REGION_NONE, false},
-    };
-    text_word(line, "nv-");
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (text_word(line, kinds[i].name)) {
-            region->kind = kinds[i].kind;
-            region->flash = kinds[i].flash;
-            return true;
-        }
-    }
-    return false;
+    struct target_region *region = &map->regions[index];
+    region->kind = REGION_DEVICE;
+    region->unknown = true;
+    region->flash = region->unreachable = false;
+    snprintf(region->name, sizeof region->name, "unknown range");
 }
 
-/* The name goes up to " @OFFSET", " owner:" or " KVM"; it may hold spaces and '@' itself. */
-static size_t name_length(const struct text *rest)
+/* What a piece of a region is, as far as that BAR (NULL: none) covers it. */
+static void piece_mark(struct target_region *piece, const struct pci_bar *bar)
 {
-    for (size_t i = 0; i < rest->length; i++) {
-        struct text tail = {rest->start + i, rest->length - i};
-        uint64_t offset;
-        if (text_word(&tail, " owner:"))
-            return i;
-        if (text_word(&tail, " KVM") && tail.length == 0)
-            return i;
-        tail = (struct text){rest->start + i, rest->length - i};
-        if (text_word(&tail, " @") && text_hex(&tail, 16, &offset) &&
-            (tail.length == 0 || tail.start[0] == ' '))
-            return i;
-    }
-    return rest->length;
-}
-
-/* "  START-END (prio N, TYPE): NAME[ @OFFSET][ owner:…][ KVM]", END inclusive */
-static bool range_parse(struct text line, struct target_region *region)
-{
-    unsigned priority;
-    if (!text_word(&line, "  ") || !text_hex(&line, 16, &region->first) || !text_word(&line, "-") ||
-        !text_hex(&line, 16, &region->last) || region->last < region->first ||
-        !text_word(&line, " (prio "))
-        return false;
-    text_word(&line, "-");
-    if (!text_decimal(&line, &priority) || !text_word(&line, ", ") || !kind_parse(&line, region) ||
-        !text_word(&line, "): "))
-        return false;
-    size_t length = name_length(&line);
-    if (length >= sizeof region->name)
-        length = sizeof region->name - 1;
-    memcpy(region->name, line.start, length);
-    region->name[length] = '\0';
-    /* "apic-msi", "kvm-apic-msi", "xen-apic-msi": the local APIC belongs to the processor that
-     * accesses it, and neither a stub's nor a monitor's access is any processor's */
-    static const char apic[] = "apic-msi";
-    region->unreachable = region->kind == REGION_DEVICE && length >= sizeof apic - 1 &&
-                          strcmp(region->name + length - (sizeof apic - 1), apic) == 0;
-    return true;
-}
-
-static bool range_add(struct memory_map *map, const struct text *line, char *message, size_t size)
-{
-    struct target_region region = {0};
-    char shown[TEXT_EXCERPT_SIZE];
-    text_excerpt(line->start, line->length, shown);
-    if (!range_parse(*line, &region))
-        return text_fail(message, size, "memory map: cannot read the line '%s'", shown);
-    if (map->count && region.first <= map->regions[map->count - 1].last)
-        return text_fail(message, size, "memory map: out of order at '%s'", shown);
-    if (region.kind == REGION_NONE)
-        return true;
-    if (map->count >= MEMORY_MAP_RANGES_MAX)
-        return text_fail(message, size, "memory map: more than %zu ranges", MEMORY_MAP_RANGES_MAX);
-    if ((map->count & (map->count - 1)) == 0) { /* capacities are powers of two */
-        size_t capacity = map->count ? 2 * map->count : 1;
-        struct target_region *regions = realloc(map->regions, capacity * sizeof region);
-        if (!regions)
-            return text_fail(message, size, "memory map: out of memory");
-        map->regions = regions;
-    }
-    map->regions[map->count++] = region;
-    return true;
-}
-
-/* Is this ` AS "NAME", root: …` of that address space? */
-static bool is_address_space(struct text line, const char *name)
-{
-    return text_word(&line, " AS \"") && text_word(&line, name) && text_word(&line, "\", root: ");
-}
-
-/* The ranges of the view that belongs to the address space: views are numbered in the order of a
- * hash table and several address spaces share one, so only the name finds it. A view ends with an
- * empty line, which also tells a whole one from one that was cut short. */
-static bool ranges_parse(struct memory_map *map, const char *text, const char *address_space,
-                         char *message, size_t size)
-{
-    bool selected = false;
-    struct text line;
-    int more;
-    while ((more = text_line(&text, &line)) > 0) {
-        if (line.length == 0) {
-            if (selected)
-                return true;
-        } else if (is_address_space(line, address_space)) {
-            selected = true;
-        } else if (selected && line.length > 2 && memcmp(line.start, "  ", 2) == 0) {
-            struct text rest = line;
-            if (!text_word(&rest, "  No rendered FlatView") &&
-                !range_add(map, &line, message, size))
-                return false;
-        }
-    }
-    if (selected || more < 0)
-        return text_fail(message, size, "memory map: the text is cut short");
-    return text_fail(message, size, "memory map: there is no address space \"%s\"", address_space);
+    piece->pci_bar = bar->known;
+    piece->prefetchable = bar->prefetchable;
+    if (bar->unknown && piece->kind != REGION_DEVICE)
+        piece->unknown = true;
 }
 
 /* Mark what lies in BARs; a region that a BAR covers in part is split. Holes stay holes: a BAR
@@ -151,8 +44,7 @@ static bool bars_apply(struct memory_map *map, const struct pci_bars *bars)
             struct target_region piece = rest;
             const struct pci_bar *bar = b < bars->count ? &bars->items[b] : NULL;
             if (bar && bar->first <= rest.first) {
-                piece.pci_bar = true;
-                piece.prefetchable = bar->prefetchable;
+                piece_mark(&piece, bar);
                 if (bar->last < rest.last)
                     piece.last = bar->last;
             } else if (bar && bar->first <= rest.last) {
@@ -168,21 +60,54 @@ static bool bars_apply(struct memory_map *map, const struct pci_bars *bars)
     return true;
 }
 
+/* The view's ranges as regions; one unknown region where they are not believed. */
+static bool regions_take(struct memory_map *map, struct flat_view *view)
+{
+    struct target_region all = {.last = UINT64_MAX};
+    map->distrusted = view->distrusted;
+    if (view->distrusted) {
+        map->regions = malloc(sizeof all);
+        if (!map->regions)
+            return false;
+        map->regions[0] = all;
+        map->count = 1;
+        memory_map_doubt(map, 0);
+        return true;
+    }
+    for (size_t i = 0; i < view->count; i++)
+        if (view->ranges[i].kind != REGION_NONE)
+            view->ranges[map->count++] = view->ranges[i];
+    map->regions = view->ranges;
+    *view = (struct flat_view){0};
+    return true;
+}
+
+/* Any RAM may lie in a BAR. */
+static void doubt_bars(struct memory_map *map)
+{
+    map->doubtful_bars = true;
+    for (size_t i = 0; i < map->count; i++)
+        if (map->regions[i].kind != REGION_DEVICE)
+            map->regions[i].unknown = true;
+}
+
 bool memory_map_parse(struct memory_map *map, const char *mtree, const char *address_space,
-                      const char *pci, char *message, size_t size)
+                      const struct pci_bars *bars, struct text_notes *notes)
 {
     struct memory_map made = {0};
-    struct pci_bars bars = {0};
-    bool done = ranges_parse(&made, mtree, address_space, message, size) &&
-                pci_bars_parse(&bars, pci ? pci : "", message, size) &&
-                (bars_apply(&made, &bars) || text_fail(message, size, "memory map: out of memory"));
+    struct flat_view view = {0};
+    bool done = flat_view_parse(&view, mtree, address_space, notes) && regions_take(&made, &view) &&
+                (!bars || bars_apply(&made, bars));
+    if (done && bars && bars->doubtful)
+        doubt_bars(&made);
     if (done) {
         struct memory_map old = *map;
         *map = made;
         made = old;
-        memcpy(map->buses, bars.buses, sizeof map->buses);
+        if (bars)
+            memcpy(map->buses, bars->buses, sizeof map->buses);
     }
-    pci_bars_free(&bars);
+    flat_view_free(&view);
     memory_map_free(&made);
     return done;
 }
@@ -206,6 +131,23 @@ void memory_map_find(const struct memory_map *map, uint64_t physical, struct tar
         out->first = map->regions[low - 1].last + 1;
     if (low < map->count)
         out->last = map->regions[low].first - 1;
+}
+
+bool memory_map_unknown(const struct memory_map *map, uint64_t physical, uint64_t length)
+{
+    uint64_t at = physical;
+    while (length > 0) {
+        struct target_region region;
+        memory_map_find(map, at, &region);
+        if (region.unknown)
+            return true;
+        uint64_t left = region.last - at; /* bytes behind this one */
+        if (left >= length - 1)
+            return false;
+        length -= left + 1;
+        at += left + 1;
+    }
+    return false;
 }
 
 bool memory_map_has_bus(const struct memory_map *map, unsigned bus)

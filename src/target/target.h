@@ -57,7 +57,10 @@ struct target_region {
     bool prefetchable; /* of a BAR: advertised as prefetchable */
     bool unreachable;  /* nothing upstream can reach it (the local APIC) */
     bool flash;        /* romd: a physical write would be a flash command */
-    char name[64];     /* the map's name for it: "pc.ram", "hpet"; "" for a hole */
+    /* the target's map does not tell for sure: kind is the best that is known. Never cached, and
+     * while the target is halted reached through its stub alone */
+    bool unknown;
+    char name[64]; /* the map's name for it: "pc.ram", "hpet"; "" for a hole */
 };
 
 /* Where a virtual page lies. */

@@ -86,6 +86,16 @@ bool text_fail(char *message, size_t size, const char *format, ...)
     return false;
 }
 
+void text_note(struct text_notes *notes, const char *format, ...)
+{
+    if (!notes || notes->count++ >= TEXT_NOTES_MOST)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(notes->note[notes->count - 1], TEXT_NOTE_SIZE, format, arguments);
+    va_end(arguments);
+}
+
 const char *text_excerpt(const char *bytes, size_t length, char *out)
 {
     size_t i;

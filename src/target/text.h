@@ -28,6 +28,17 @@ void text_spaces(struct text *text);
 #define TEXT_EXCERPT_SIZE 64
 const char *text_excerpt(const char *bytes, size_t length, char *out);
 
+/* The lines of a text that were not understood, for the log. */
+#define TEXT_NOTES_MOST 8
+#define TEXT_NOTE_SIZE  160
+struct text_notes {
+    size_t count; /* all of them; the first TEXT_NOTES_MOST are kept */
+    char note[TEXT_NOTES_MOST][TEXT_NOTE_SIZE];
+};
+/* One more, cut where it is too long. notes may be NULL. */
+void text_note(struct text_notes *notes, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Format message, where size allows; returns false, so that it can end a function. */
 bool text_fail(char *message, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

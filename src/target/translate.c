@@ -23,6 +23,7 @@ void translate_free(struct translate *translate)
         return;
     translate_forget(translate);
     memory_map_free(&translate->map);
+    buffer_free(&translate->map_checked);
     free(translate->modes);
     free(translate->stances);
     free(translate);
@@ -88,10 +89,13 @@ static enum target_error find_regions(struct translate *translate, target_client
     for (size_t i = 0; i < count && error == TARGET_OK; i++) {
         if (out[i].error != TARGET_OK)
             continue;
-        if (qemu)
+        if (qemu) {
             memory_map_find(&translate->map, out[i].physical, &out[i].region);
-        else
+            if (out[i].region.unknown)
+                error = translate_classify(translate, client, out[i].physical, &out[i].region);
+        } else {
             ram_region(&out[i].region);
+        }
     }
     return error;
 }

@@ -51,6 +51,9 @@ enum target_error translate_pages(struct translate *translate, target_client cli
                                   struct target_translation *out);
 enum target_error translate_classify(struct translate *translate, target_client client,
                                      uint64_t physical, struct target_region *out);
+/* Does any of these runs reach an unknown region of the map as it stands? Pure. */
+bool translate_unknown(const struct translate *translate, const struct target_run *runs,
+                       size_t count);
 enum target_error translate_has_bus(struct translate *translate, target_client client, unsigned bus,
                                     bool *present);
 enum target_error translate_pointer_size(struct translate *translate, target_client client,

@@ -3,6 +3,7 @@
 #ifndef SB_TARGET_TRANSLATE_INTERNAL_H
 #define SB_TARGET_TRANSLATE_INTERNAL_H
 
+#include "base/buffer.h"
 #include "base/task.h"
 #include "target/memory_map.h"
 #include "target/page_walk.h"
@@ -40,7 +41,12 @@ struct translate {
     uint64_t epoch;
     struct memory_map map;
     bool map_valid;
-    size_t map_text; /* characters that it was last read from */
+    size_t map_text;           /* characters that it was last read from */
+    struct buffer map_checked; /* a text whose memory was found to be memory */
+    /* digests of what the log has been told of texts that were not understood */
+#define TRANSLATE_SAID_MOST 64
+    uint64_t said[TRANSLATE_SAID_MOST];
+    size_t said_count;
     uint64_t map_changes;
     struct task_mutex map_loading;
     /* pointer sizes of x86-64 processors, 0 where not known */

@@ -19,7 +19,7 @@ bool translate_read_table(struct translate *translate, target_client client, uin
         return false;
     memory_map_find(&translate->map, page, &region);
     if ((region.kind != REGION_RAM && region.kind != REGION_ROM) || region.unreachable ||
-        region.last - page < PAGE_WALK_TABLE_SIZE - 1)
+        region.unknown || region.last - page < PAGE_WALK_TABLE_SIZE - 1)
         return false;
     uint8_t bytes[PAGE_WALK_TABLE_SIZE];
     struct target_run run = {.address = page, .bytes = bytes, .length = sizeof bytes};

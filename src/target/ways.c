@@ -257,6 +257,8 @@ enum target_error ways_natural(struct ways *ways, struct target_run *runs, size_
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_run *runs, size_t count, bool write)
 {
+    if (translate_unknown(ways->translate, runs, count))
+        return ways_unknown(ways, client, access, runs, count, write);
     if (access == TARGET_ACCESS_BULK)
         return ways_bulk(ways, client, runs, count, write);
     for (size_t i = 0; i < count; i++) {
@@ -293,7 +295,7 @@ static bool virtual_wanted(const struct ways *ways, const struct target_run *run
 static bool in_memory(const struct target_translation *page, uint64_t at, size_t length, bool write)
 {
     const struct target_region *region = &page->region;
-    if (page->error != TARGET_OK || region->unreachable || at < region->first ||
+    if (page->error != TARGET_OK || region->unreachable || region->unknown || at < region->first ||
         at > region->last || (length > 0 && length - 1 > region->last - at))
         return false;
     return region->kind == REGION_RAM || (region->kind == REGION_ROM && !region->flash && !write);
@@ -454,7 +456,10 @@ enum target_error ways_ports_out(struct ways *ways, struct target_port_write *wr
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
                             uint64_t *done)
 {
+    const struct target_run whole = {.address = physical, .length = (size_t)length};
     *done = 0;
+    if (translate_unknown(ways->translate, &whole, 1))
+        return TARGET_UNSUPPORTED;
     while (*done < length) {
         struct qtest_request requests[16];
         size_t count = 0;
