@@ -121,7 +121,7 @@ static bool holds_range(struct text line)
     for (; line.length > 0; line.start++, line.length--) {
         struct text rest = line;
         uint64_t first, last;
-        if (text_word(&rest, " (prio ") || bounds_parse(&rest, &first, &last))
+        if (text_word(&rest, "(prio") || bounds_parse(&rest, &first, &last))
             return true;
     }
     return false;

@@ -152,17 +152,30 @@ static bool other_line(struct pci_bars *bars, struct text line)
     return line.length == 0;
 }
 
-/* "0x" and a number that nothing like a digit follows, anywhere in the line. */
-static bool next_number(struct text *line, uint64_t *number)
+/* Does the line name one range: two numbers with 0x, in order, the first before a blank or a comma,
+ * the second before a bracket or the end? What else stands behind a number may have been part of
+ * it. */
+static bool range_named(struct text line, uint64_t *first, uint64_t *last)
 {
-    static const char ends[] = " ,.;:)]-";
-    for (; line->length > 0; line->start++, line->length--) {
-        if (!text_word(line, "0x"))
+    uint64_t number[2];
+    unsigned found = 0;
+    while (line.length > 0) {
+        if (!text_word(&line, "0x")) {
+            line.start++;
+            line.length--;
             continue;
-        return text_hex(line, 0, number) &&
-               (line->length == 0 || memchr(ends, line->start[0], sizeof ends - 1) != NULL);
+        }
+        if (found == 2 || !text_hex(&line, 0, &number[found++]))
+            return false;
+        char behind = line.length > 0 ? line.start[0] : ']';
+        if (found == 1 ? behind != ' ' && behind != ',' : behind != ']')
+            return false;
     }
-    return false;
+    if (found != 2)
+        return false;
+    *first = number[0];
+    *last = number[1];
+    return *first <= *last;
 }
 
 static bool says(const struct text *line, const char *word)
@@ -179,9 +192,8 @@ static bool unknown_line(struct pci_bars *bars, struct text line, struct text_no
 {
     char shown[TEXT_EXCERPT_SIZE];
     struct pci_bar bar = {.unknown = true};
-    struct text rest = line;
     text_excerpt(line.start, line.length, shown);
-    if (next_number(&rest, &bar.first) && next_number(&rest, &bar.last) && bar.first <= bar.last) {
+    if (range_named(line, &bar.first, &bar.last)) {
         text_note(notes, "PCI devices: the line '%s' is not understood, its range is unknown",
                   shown);
         return bar_add(bars, &bar);
