@@ -79,6 +79,7 @@ static void drop_all(struct rsp_client *client, enum target_error error)
         client->resume = NULL;
         client->resume_sent = false;
     }
+    rsp_step_end(client);
     client->held = false;
 }
 
@@ -264,6 +265,7 @@ void rsp_client_free(struct rsp_client *client)
         return;
     disconnect(client);
     rsp_tell_dropped(client);
+    rsp_step_free(client);
     ev_timer_stop(client->loop, &client->later);
     paced_reader_free(&client->reading);
     free(client);
@@ -374,7 +376,7 @@ enum target_error rsp_client_submit(struct rsp_client *client, struct rsp_operat
 {
     if (client->fd < 0 || client->failing)
         return TARGET_GONE;
-    if (client->running || client->resume)
+    if (client->running || rsp_client_resuming(client))
         return TARGET_RUNNING;
     if (wire_length(operation) > client->limit)
         return TARGET_INVALID;
@@ -384,6 +386,7 @@ enum target_error rsp_client_submit(struct rsp_client *client, struct rsp_operat
     operation->error = TARGET_OK;
     if (operation->kind == RSP_RESUME) {
         client->resume = operation;
+        rsp_step_begin(client, operation);
         return TARGET_OK;
     }
     struct rsp_turn *turn = rsp_turn_find(client, operation->client);
@@ -451,12 +454,12 @@ bool rsp_client_busy(const struct rsp_client *client)
 
 bool rsp_client_resuming(const struct rsp_client *client)
 {
-    return client->resume != NULL;
+    return client->resume != NULL || client->step.checking;
 }
 
 bool rsp_client_running(const struct rsp_client *client)
 {
-    return client->running;
+    return client->running || client->step.checking;
 }
 
 void rsp_client_set_running(struct rsp_client *client, bool running)
@@ -480,6 +483,7 @@ void rsp_client_set_running(struct rsp_client *client, bool running)
 
 void rsp_client_interrupt(struct rsp_client *client)
 {
+    client->step.interrupted = true;
     if (client->fd < 0 || client->interrupt_sent)
         return;
     if (client->resume)

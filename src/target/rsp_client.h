@@ -62,7 +62,10 @@ struct rsp_operation {
     target_client client;
     uint64_t thread;          /* Hg; 0: any */
     uint64_t continue_thread; /* Hc; 0: any */
-    unsigned monitor_cpu;     /* the monitor's processor + 1; 0: any */
+    uint64_t step_thread; /* RSP_RESUME: the one thread that it steps, and that is to be watched:
+                           * a step that the stub answers without having made it is made again,
+                           * at most three times, unless an interrupt was asked for; 0: none */
+    unsigned monitor_cpu; /* the monitor's processor + 1; 0: any */
     enum rsp_space space;
     struct buffer *output; /* RSP_COMMAND: what was printed is appended here; may be NULL */
     /* Called once from the loop, never inside rsp_client_submit or rsp_client_kick. May submit. */
@@ -84,7 +87,8 @@ struct rsp_operation {
 struct rsp_listener {
     void *context;
     /* A resume goes out: from now on the target counts as running. Called in rsp_client_submit,
-     * rsp_client_kick or the loop; must not suspend. */
+     * rsp_client_kick or the loop; must not suspend. For a step that is made again it is called
+     * again, without a stop in between. */
     void (*resumed)(void *context);
     /* A stop reply (T or S packet). running: false where the target was thought to be halted. */
     void (*stopped)(void *context, bool running, const char *reply);
@@ -155,7 +159,8 @@ enum target_error rsp_client_call(struct rsp_client *client, struct rsp_operatio
                                   struct buffer *reply);
 /* Is any request waiting for its reply? */
 bool rsp_client_busy(const struct rsp_client *client);
-/* Has a resume been asked for that the stub has not acknowledged, or not even been sent? */
+/* Has a resume been asked for that the stub has not acknowledged, or not even been sent? Also while
+ * it is not known whether a step was made. */
 bool rsp_client_resuming(const struct rsp_client *client);
 
 /* Run state. running: what others did to the target. Set halted, one stop reply that is still under

@@ -1,6 +1,6 @@
 /* The parts of rsp_client share this: what they know of the connection, and what they ask of each
  * other. rsp_client.c: the connection and its callers; rsp_queue.c: what goes out, and when;
- * rsp_reply.c: what comes in. */
+ * rsp_reply.c: what comes in; rsp_step.c: a step that has to be made again. */
 #ifndef SB_TARGET_RSP_INSIDE_H
 #define SB_TARGET_RSP_INSIDE_H
 
@@ -54,6 +54,24 @@ struct rsp_proof {
     uint64_t value;
 };
 
+enum rsp_step_due { RSP_STEP_NOTHING, RSP_STEP_SELECT, RSP_STEP_LOOK };
+
+/* A step of one thread, and what is needed to see whether it was made. */
+struct rsp_step {
+    uint64_t thread;       /* whose it is; 0: none is watched */
+    unsigned again;        /* how often it was made again */
+    bool interrupted;      /* somebody wants the target halted */
+    bool checking;         /* answered: the registers after it are asked for, or it is made again */
+    enum rsp_step_due due; /* what is to be sent for it next */
+    bool selected;         /* the stub is at that thread */
+    uint64_t select_thread;
+    char words[24];
+    struct rsp_operation select, look, repeat;
+    struct buffer packet; /* the resume */
+    struct buffer before; /* the registers as they stood */
+    struct buffer stop;   /* the reply to it, NUL-terminated */
+};
+
 struct rsp_client {
     struct ev_loop *loop;
     struct rsp_listener listener;
@@ -101,6 +119,7 @@ struct rsp_client {
     bool taken;   /* the resume was taken; its done is due */
     bool resumed; /* a resume of ours has not been answered by a stop */
     bool interrupt_wanted, interrupt_sent;
+    struct rsp_step step;
     unsigned tolerated; /* stop replies that may come unasked */
     unsigned strays;
 };
@@ -138,5 +157,20 @@ void rsp_halted(struct rsp_client *client);
 void rsp_finish_resume(struct rsp_client *client, enum target_error error, const char *reply);
 /* Put a NUL behind the content, not counted. False when out of memory. */
 bool rsp_terminate(struct buffer *buffer);
+
+/* rsp_step.c */
+/* A resume was asked for. When it is a step of one thread that thread is watched. */
+void rsp_step_begin(struct rsp_client *client, const struct rsp_operation *resume);
+/* Watch no more. */
+void rsp_step_end(struct rsp_client *client);
+/* The resume will not be sent. When it was a step to be made again, its stop is told now. */
+void rsp_step_refused(struct rsp_client *client);
+void rsp_step_free(struct rsp_client *client);
+/* What is to be sent next to see how the watched thread stands; NULL: nothing. It counts as sent.
+ */
+struct rsp_operation *rsp_step_next(struct rsp_client *client);
+/* The target has stopped. True: it is being looked at whether the step was made; until that is
+ * known the target counts as running, and the listener is told later. */
+bool rsp_step_stopped(struct rsp_client *client, const char *reply);
 
 #endif

@@ -148,6 +148,7 @@ void rsp_refuse_front(struct rsp_client *client, enum target_error error)
         operation = client->resume;
         client->resume = NULL;
         client->interrupt_wanted = false;
+        rsp_step_refused(client);
     }
     if (operation) {
         operation->error = error;
@@ -216,7 +217,7 @@ static void send_resume(struct rsp_client *client)
     if (client->failing)
         return;
     client->running = client->resumed = client->resume_sent = true;
-    client->interrupt_sent = client->taken = false;
+    client->interrupt_sent = client->taken = client->step.checking = false;
     if (!client->acks) {
         client->taken = true;
         rsp_fail_later(client);
@@ -243,27 +244,41 @@ static bool room_for_more(const struct rsp_client *client)
                       : client->in_flight_weight < depth * RSP_WEIGHT_FULL;
 }
 
+/* The first in the queue, behind all of them what a step has to know, behind that the resume.
+ * False: nothing is left, or the resume has to wait. */
+static bool send_next(struct rsp_client *client)
+{
+    struct rsp_operation *operation = turn_front(client);
+    bool queued = operation != NULL;
+    if (!operation)
+        operation = rsp_step_next(client);
+    if (!operation)
+        operation = client->resume;
+    if (!operation)
+        return false;
+    uint64_t value;
+    enum rsp_mode_kind kind = mode_needed(client, operation, &value);
+    if (kind != RSP_MODE_KINDS) {
+        rsp_send_mode(client, kind, value);
+    } else if (operation == client->resume) {
+        if (client->in_flight)
+            return false;
+        send_resume(client);
+    } else {
+        if (queued)
+            turn_pop(client);
+        send_operation(client, operation);
+    }
+    return true;
+}
+
 /* Send what may be sent. */
 void rsp_pump(struct rsp_client *client)
 {
     while (client->fd >= 0 && !client->failing && !client->running && !client->held &&
            room_for_more(client) && client->out.length < OUT_MOST) {
-        struct rsp_operation *operation = turn_front(client);
-        if (!operation) {
-            operation = client->resume;
-            if (!operation || client->in_flight)
-                break;
-        }
-        uint64_t value;
-        enum rsp_mode_kind kind = mode_needed(client, operation, &value);
-        if (kind != RSP_MODE_KINDS) {
-            rsp_send_mode(client, kind, value);
-        } else if (operation == client->resume) {
-            send_resume(client);
-        } else {
-            turn_pop(client);
-            send_operation(client, operation);
-        }
+        if (!send_next(client))
+            break;
     }
     rsp_watch(client);
     bool much = client->in_flight_weight >= RSP_PACE_LEAST;

@@ -187,7 +187,7 @@ static void take_while_running(struct rsp_client *client)
         rsp_halted(client);
         acknowledge(client);
         rsp_finish_resume(client, TARGET_OK, "");
-        if (client->listener.stopped)
+        if (!rsp_step_stopped(client, reply) && client->listener.stopped)
             client->listener.stopped(client->listener.context, true, reply);
     } else if (reply[0] == 'W' || reply[0] == 'X') {
         take_exit(client, reply);

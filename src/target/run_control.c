@@ -5,6 +5,7 @@
 #include "base/task.h"
 #include "rsp/hex.h"
 #include "target/qmp.h"
+#include "target/step_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -134,6 +135,10 @@ void run_control_resumed(struct run_control *run)
 {
     run->ours = true;
     run->resumes++;
+    if (run->state == TARGET_STATE_RUNNING) { /* a step that is made again */
+        run->changes++;
+        return;
+    }
     set_state(run, TARGET_STATE_RUNNING, "resumed");
 }
 
@@ -319,8 +324,13 @@ static enum target_error resume(struct run_control *run, struct rsp_operation *o
                                 char *message, size_t size)
 {
     struct buffer reply = {0};
+    const struct stub *stub = run->stub;
     operation->kind = RSP_RESUME;
     operation->space = RSP_SPACE_VIRTUAL;
+    if (stub->qemu)
+        operation->step_thread =
+            step_text_thread(operation->payload, operation->length, operation->continue_thread,
+                             stub->processors == 1 ? stub->threads[0] : 0);
     enum target_error error = rsp_client_call(run->stub->rsp, operation, &reply);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
         snprintf(message, size, "the stub refused '%.*s'",

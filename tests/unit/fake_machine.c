@@ -379,6 +379,27 @@ static void do_thread(struct fake_machine *machine, const char *packet)
     say(machine, "OK");
 }
 
+/* A step, or what looks like one, of the processor that the packet names. */
+static void do_step(struct fake_machine *machine, const char *packet)
+{
+    char reply[32];
+    const char *colon = strchr(packet, ':');
+    uint64_t id = colon ? strtoull(colon + 1, NULL, 16) : 1;
+    if (machine->phantoms > 0)
+        machine->phantoms--;
+    else
+        machine->moved[id == 2]++;
+    snprintf(reply, sizeof reply, "T05thread:%02" PRIx64 ";", id);
+    fake_machine_halt(machine, reply);
+}
+
+static void do_registers(struct fake_machine *machine)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%08" PRIx32, machine->moved[machine->cpu]);
+    say(machine, text);
+}
+
 static void obey(struct fake_machine *machine, const char *packet)
 {
     switch (packet[0]) {
@@ -407,7 +428,7 @@ static void obey(struct fake_machine *machine, const char *packet)
         do_set(machine, packet);
         break;
     case 'g':
-        say(machine, "00000000");
+        do_registers(machine);
         break;
     case 'p':
         say(machine, machine->long_mode ? "0005000000000000" : "0000000000000000");
@@ -427,7 +448,7 @@ static void obey(struct fake_machine *machine, const char *packet)
         machine->asked_to_run = true;
         set_running(machine, true);
         if (strncmp(packet, "vCont;s", 7) == 0 || packet[0] == 's')
-            fake_machine_halt(machine, "T05thread:01;");
+            do_step(machine, packet);
         break;
     default:
         say(machine, "");

@@ -55,7 +55,9 @@ struct fake_machine {
     bool running, physical, asked_to_run, listed;
     unsigned cpu, monitor_cpu;
     uint8_t port[256];
-    const char *port_error; /* what `o` prints */
+    uint32_t moved[MACHINE_CPUS]; /* steps made; all that `g` has to tell */
+    unsigned phantoms;            /* so many steps more are answered, and not made */
+    const char *port_error;       /* what `o` prints */
 
     /* what happened */
     char log[MACHINE_LOG_MOST][MACHINE_NOTE_SIZE]; /* packets, cut */

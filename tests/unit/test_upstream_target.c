@@ -845,6 +845,79 @@ SCRIPT(many_steps_and_late_events, NULL)
     ck_assert_uint_eq(stage.lost, 0);
 }
 
+static void step_and_wait(unsigned cpu)
+{
+    char message[64];
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, cpu, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+}
+
+static void packet_and_wait(const char *payload, uint64_t thread)
+{
+    char message[64];
+    ck_assert_int_eq(ops->resume_packet(target, CLIENT, thread, payload, strlen(payload), message,
+                                        sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+}
+
+SCRIPT(a_step_that_was_not_made_is_made_again, NULL)
+{
+    char reply[64];
+    attach();
+    unsigned changes = stage.changes;
+    machine.phantoms = 3;
+    step_and_wait(1);
+    ck_assert_uint_eq(machine.moved[1], 1);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:2"), 4);
+    ck_assert_uint_eq(stage.changes - changes, 2); /* runs, halted */
+    ops->stop_reply(target, reply, sizeof reply);
+    ck_assert_str_eq(reply, "T05thread:02;");
+    machine.phantoms = 1;
+    packet_and_wait("vCont;s:1;c", 1);
+    ck_assert_uint_eq(machine.moved[0], 1);
+    machine.phantoms = 1;
+    packet_and_wait("s", 1);
+    ck_assert_uint_eq(machine.moved[0], 2);
+}
+
+SCRIPT(a_step_that_is_never_made_is_told, NULL)
+{
+    attach();
+    machine.phantoms = 5;
+    step_and_wait(0);
+    ck_assert_uint_eq(machine.moved[0], 0);
+    ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:1"), 4);
+    ck_assert_uint_eq(machine.phantoms, 1);
+}
+
+/* Events of steps that were made again are not taken for somebody else's resume. */
+SCRIPT(many_steps_that_were_not_made, NULL)
+{
+    uint8_t byte;
+    attach();
+    for (unsigned i = 0; i < 50; i++) {
+        machine.phantoms = i % 4;
+        step_and_wait(0);
+        struct target_run run = one(0x1000, &byte, 1);
+        ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    }
+    ck_assert_uint_eq(machine.moved[0], 50);
+    ck_assert_uint_eq(stage.lost, 0);
+    fake_machine_run(&machine, true); /* and somebody else's is noticed */
+    until(TARGET_STATE_RUNNING);
+}
+
+SCRIPT(a_process_steps_as_it_says, plain)
+{
+    attach();
+    machine.phantoms = 1;
+    step_and_wait(0);
+    ck_assert_uint_eq(machine.moved[0], 0);
+    ck_assert_uint_eq(fake_machine_count(&machine, "g"), 0);
+}
+
 /* Loss */
 
 static void reattaching(void)
@@ -1003,6 +1076,10 @@ int main(void)
     tcase_add_test(tcase, others_halt_and_resume_it);
     tcase_add_test(tcase, others_halt_it_and_the_stub_does_not_tell);
     tcase_add_test(tcase, many_steps_and_late_events);
+    tcase_add_test(tcase, a_step_that_was_not_made_is_made_again);
+    tcase_add_test(tcase, a_step_that_is_never_made_is_told);
+    tcase_add_test(tcase, many_steps_that_were_not_made);
+    tcase_add_test(tcase, a_process_steps_as_it_says);
     tcase_add_test(tcase, a_lost_target_is_found_again);
     tcase_add_test(tcase, the_end_of_the_monitor_is_the_end);
     tcase = add(suite, "packets");
