@@ -2,7 +2,7 @@
 #include "target/step_text.h"
 
 #include "rsp/hex.h"
-#include "target/stub.h"
+#include "target/thread_id.h"
 
 #include <string.h>
 

@@ -2,9 +2,9 @@
 #ifndef SB_TARGET_STUB_H
 #define SB_TARGET_STUB_H
 
-#include "rsp/hex.h"
 #include "target/description.h"
 #include "target/rsp_client.h"
+#include "target/thread_id.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,23 +42,6 @@ struct stub {
 static inline uint64_t stub_memory_thread(const struct stub *stub, unsigned cpu)
 {
     return stub->qemu && cpu < stub->processors ? stub->threads[cpu] : 0;
-}
-
-/* A thread id in a reply, without the process that a QEMU names once it has met a client that wants
- * one (it remembers that over connections): "2", "p01.02". Advances *text past it. */
-static inline bool stub_thread_id(uint64_t *id, const char **text, const char *end)
-{
-    const char *at = *text;
-    uint64_t process;
-    if (at < end && *at == 'p') {
-        at++;
-        if (!hex_number(&process, &at, end) || at == end || *at++ != '.')
-            return false;
-    }
-    if (!hex_number(id, &at, end))
-        return false;
-    *text = at;
-    return true;
 }
 
 /* For rsp_operation.monitor_cpu. */
