@@ -121,6 +121,7 @@ static bool start(struct daemon *daemon)
         .gdb = options->gdb,
         .have_qmp = options->have_qmp,
         .qmp = options->qmp,
+        .found = options->found,
         .attach_halt = options->attach_halt,
         .timeout = options->timeout,
         .pipeline = options->pipeline,

@@ -5,6 +5,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "space/session.h"
+#include "target/found.h"
 #include "target/ways.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ struct options {
     struct endpoint gdb, qmp;
     struct endpoint_list listen; /* empty: the default */
     struct endpoint_list stub;   /* empty: the default */
+    enum found found;            /* what a guest did before of which nothing tells */
     bool attach_halt;
     bool stub_attach_keep; /* GDB clients leave the target running */
     bool allow_kill;       /* GDB clients may end the target */

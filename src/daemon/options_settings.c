@@ -88,6 +88,15 @@ static bool set_attach(struct options *options, const char *value, char *error)
            options_refuse(error, "'%s' is neither keep nor halt", value);
 }
 
+static bool set_found(struct options *options, const char *value, char *error)
+{
+    options->found = strcmp(value, "running") == 0  ? FOUND_RUNNING
+                     : strcmp(value, "halted") == 0 ? FOUND_HALTED
+                                                    : FOUND_UNKNOWN;
+    return options->found != FOUND_UNKNOWN ||
+           options_refuse(error, "'%s' is neither running nor halted", value);
+}
+
 static bool set_stub_attach(struct options *options, const char *value, char *error)
 {
     options->stub_attach_keep = strcmp(value, "keep") == 0;
@@ -201,6 +210,8 @@ const struct options_setting options_settings[] = {
     {"listen", "ENDPOINT", set_listen, "serve dbgeng-style calls here; may be repeated"},
     {"stub", "ENDPOINT", set_stub, "serve gdb, IDA and lldb here; may be repeated"},
     {"attach", "keep|halt", set_attach, "what to do to a running target on attach (keep)"},
+    {"found", "running|halted", set_found,
+     "what the guest did before, where nothing tells (else no attach)"},
     {"stub-attach", "halt|keep", set_stub_attach,
      "what a GDB client that attaches does to a running target (halt)"},
     {"allow-kill", NULL, set_allow_kill, "let GDB clients end the target (k, vKill)"},

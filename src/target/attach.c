@@ -1,19 +1,17 @@
 #include "target/attach.h"
 
 #include "base/buffer.h"
-#include "base/log.h"
 #include "rsp/hex.h"
 #include "target/architecture.h"
 #include "target/monitor.h"
 #include "target/monitor_text.h"
+#include "target/qemu_version.h"
 #include "target/qmp.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ROOM "target"
 
 /* A PacketSize outside of these is taken for the nearest. */
 #define PACKET_LEAST ((size_t)256)
@@ -310,15 +308,19 @@ static enum target_error ask_run_state(struct stub *stub, struct buffer *reply)
     return error == TARGET_FAILED || error == TARGET_UNSUPPORTED ? TARGET_OK : error;
 }
 
-/* Without QMP a QEMU from 8.1 on keeps the stop that our connect has caused to itself. */
-static void warn_of_doubt(const struct stub *stub)
+/* Did the guest run before our connect? A QEMU that ran is plainly "paused" now; any other word is
+ * older than the connect ("prelaunch", "debug", "io-error"). */
+static enum found find_out(const struct stub *stub, bool told_of_stop)
 {
-    if (stub->qemu && strcmp(stub->status, "paused") == 0 &&
-        strncmp(stub->version, "QEMU 7.", strlen("QEMU 7.")) != 0)
-        log_warning(ROOM, "no QMP monitor: if the guest was running, it is halted now");
+    if (told_of_stop || strcmp(stub->status, "running") == 0)
+        return FOUND_RUNNING;
+    if (!stub->qemu || (stub->status[0] && strcmp(stub->status, "paused") != 0) ||
+        qemu_version_tells_every_stop(stub->version))
+        return FOUND_HALTED;
+    return FOUND_UNKNOWN;
 }
 
-enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, bool *was_running,
+enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
                               char *message, size_t size)
 {
     struct buffer reply = {0};
@@ -329,7 +331,7 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
     if (size > 0)
         message[0] = 0;
     enum target_error error = ask_features(stub, &reply, &description);
-    *was_running = rsp_client_strays(rsp) > 0;
+    bool told_of_stop = rsp_client_strays(rsp) > 0;
     if (error == TARGET_OK)
         error = ask_status(stub, &reply, message, size);
     if (error == TARGET_OK && stub->qemu)
@@ -346,8 +348,7 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
         error = ask_version(stub, &reply);
     if (error == TARGET_OK)
         error = ask_run_state(stub, &reply);
-    if (error == TARGET_OK && !qmp && !*was_running)
-        warn_of_doubt(stub);
+    *found = find_out(stub, told_of_stop);
     set_architecture(stub);
     rsp_client_set_depth(rsp, depth != 0 ? depth : stub->qemu ? QEMU_DEPTH : 1);
     if (error != TARGET_OK && size > 0 && message[0] == 0)

@@ -3,6 +3,7 @@
 #ifndef SB_TARGET_ATTACH_H
 #define SB_TARGET_ATTACH_H
 
+#include "target/found.h"
 #include "target/stub.h"
 #include "target/target.h"
 
@@ -11,9 +12,9 @@ struct qmp;
 /* In a task, on a connection that was just made. Fills in stub (all but stub->rsp), tells stub->rsp
  * what the stub can take, clears what a former client left (breakpoints, the physical space, how
  * it steps). depth: requests in flight, 0 for the default. qmp may be NULL.
- * *was_running: the stub told of a stop that the connect has caused.
+ * *found: what the stub gives away of the guest before the connect, whatever the outcome.
  * On failure message says why. */
-enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, bool *was_running,
+enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
                               char *message, size_t size);
 /* Free what attach_stub allocated. */
 void attach_forget(struct stub *stub);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "target/attach.h"
+#include "target/process.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,15 +56,48 @@ static enum target_error ask_running(struct upstream *upstream, bool *running, c
  * is found in which counts. Returns whether it is to run when we leave. */
 static bool recall(struct upstream *upstream, bool *running)
 {
-    bool owed = upstream->left_halted;
-    /* Our request has halted what another had resumed; without QMP our connect may have, silently.
-     */
-    bool was_running = upstream->intruded || (upstream->left_running && !upstream->qmp);
-    upstream->left_halted = upstream->left_running = upstream->intruded = false;
+    bool owed = upstream->left_halted, intruded = upstream->intruded;
+    upstream->left = upstream->left_halted = upstream->left_running = upstream->intruded = false;
     if (!upstream->stub.qemu || strcmp(upstream->stub.status, "prelaunch") == 0)
         return false; /* another guest, or one that was started anew */
-    *running = *running || was_running;
+    /* Our request has halted what another had resumed. */
+    *running = *running || intruded;
     return owed;
+}
+
+/* The process at the other end, 0 where that is none of this system or no QEMU: then another may
+ * have come behind it meanwhile. */
+static pid_t peer_of(const struct upstream *upstream)
+{
+    pid_t pid = rsp_client_peer(upstream->stub.rsp);
+    return pid > 0 && process_is_qemu(pid) ? pid : 0;
+}
+
+/* Nothing tells whether the guest ran before our connect. It is as we left it when it is the one
+ * that we lost; else the configuration says it. */
+static enum target_error decide(struct upstream *upstream, bool *running, char *message,
+                                size_t size)
+{
+    bool known = upstream->peer > 0 && upstream->left_peer > 0;
+    if (upstream->left && (!known || upstream->peer == upstream->left_peer)) {
+        *running = upstream->left_running;
+        if (!known)
+            log_warning(ROOM,
+                        "nothing tells whether this is the guest that was lost: it is taken "
+                        "for it, and %s",
+                        *running ? "goes on running" : "stays halted");
+        return TARGET_OK;
+    }
+    *running = upstream->config.found == FOUND_RUNNING;
+    if (upstream->config.found != FOUND_UNKNOWN)
+        return TARGET_OK;
+    upstream->undecided = true;
+    snprintf(message, size,
+             "nothing tells whether the guest ran before this connection (there is no QMP monitor, "
+             "and %s does not say): it may be halted now, and 'cont' in its monitor lets it go on. "
+             "--found running or --found halted says it beforehand",
+             upstream->stub.version);
+    return TARGET_FAILED;
 }
 
 /* What is wrong, said of which of the two ends: there it may be served to somebody else already. */
@@ -89,17 +123,20 @@ static enum target_error connect_monitor(struct upstream *upstream, bool *runnin
     return error;
 }
 
-/* running becomes true when the stub gives away that the guest ran. */
+/* running becomes true when the guest ran before our connect, as far as others than QMP tell. */
 static enum target_error connect_stub(struct upstream *upstream, bool *running, char *message,
                                       size_t size)
 {
-    bool told = false;
+    enum found found = FOUND_UNKNOWN;
     enum target_error error =
         rsp_client_connect(upstream->stub.rsp, &upstream->config.gdb, message, size);
+    upstream->peer = peer_of(upstream);
     if (error == TARGET_OK)
-        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &told,
+        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &found,
                             message, size);
-    *running = *running || told;
+    *running = *running || found == FOUND_RUNNING;
+    if (error == TARGET_OK && found == FOUND_UNKNOWN && !upstream->qmp)
+        error = decide(upstream, running, message, size);
     if (error != TARGET_OK)
         name_end(&upstream->config.gdb, message, size);
     return error;
@@ -126,6 +163,7 @@ enum target_error upstream_try_attach(struct upstream *upstream, char *message, 
     struct rsp_client *rsp = upstream->stub.rsp;
     enum target_error error = TARGET_OK;
     bool running = false;
+    upstream->undecided = false;
     if (upstream->qmp)
         error = connect_monitor(upstream, &running, message, size);
     if (error != TARGET_OK)

@@ -11,6 +11,8 @@
 #include "target/translate.h"
 #include "target/upstream_target.h"
 
+#include <sys/types.h>
+
 #define ROOM "target"
 
 struct upstream {
@@ -30,6 +32,10 @@ struct upstream {
     /* how the last connection left it: halted though it was found running; running; halted by
      * a request of ours though another had resumed it */
     bool left_halted, left_running, intruded;
+    /* the process at the other end of it, 0: not known; and of the connection before the loss */
+    pid_t peer, left_peer;
+    bool left;      /* there was a loss since the last attach */
+    bool undecided; /* an attach failed since nothing tells whether the guest ran */
     bool closing;
     bool reattaching;
     bool saving; /* a task writes what is dirty, for the monitor is gone */

@@ -50,6 +50,10 @@ static void reattach_task(void *arg)
             break;
         if (upstream->closing)
             break;
+        if (upstream->undecided) { /* each try would halt the guest once more */
+            log_error(ROOM, "cannot attach again, and not trying any more: %s", message);
+            break;
+        }
         if (told)
             log_debug(ROOM, "cannot attach again: %s", message);
         else
@@ -66,6 +70,8 @@ void upstream_on_lost(void *context, const char *reason)
     if (!upstream->attached)
         return; /* the attach under way fails by itself */
     upstream->attached = false;
+    upstream->left = true;
+    upstream->left_peer = upstream->peer;
     upstream->left_running = run_control_state(upstream->run) == TARGET_STATE_RUNNING;
     upstream->left_halted = upstream->found_running && !upstream->left_running;
     upstream->intruded = rsp_client_intruded(upstream->stub.rsp);

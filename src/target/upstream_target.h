@@ -3,6 +3,7 @@
 #define SB_TARGET_UPSTREAM_TARGET_H
 
 #include "base/endpoint.h"
+#include "target/found.h"
 #include "target/target.h"
 #include "target/ways.h"
 
@@ -16,6 +17,9 @@ struct upstream_config {
     struct endpoint gdb;
     bool have_qmp;
     struct endpoint qmp;
+    /* What the guest did before, where nothing tells: no QMP, and a QEMU that keeps the stop to
+     * itself which our connect causes. FOUND_UNKNOWN: such an attach fails. */
+    enum found found;
     bool attach_halt;            /* halt the target on attach; else it goes on as it was found */
     double timeout;              /* seconds of silence after which the target is lost */
     unsigned pipeline;           /* requests in flight; 0: 16 on QEMU, 1 elsewhere */

@@ -117,9 +117,9 @@ static void hmp(struct fake_machine *machine, unsigned *cpu, const char *line, s
                           MACHINE_RANGES + 16 * i, MACHINE_RANGES + 16 * i + 15);
         buffer_printf(out, "\r\n");
     } else if (strcmp(line, "info version") == 0) {
-        buffer_printf(out, "7.2.22Debian\r\n");
+        buffer_printf(out, "%s\r\n", machine->version);
     } else if (strcmp(line, "info status") == 0) {
-        buffer_printf(out, "VM status: %s\r\n", machine->running ? "running" : "paused");
+        buffer_printf(out, "VM status: %s\r\n", machine->running ? "running" : machine->status);
     } else if (strcmp(line, "info registers") == 0) {
         if (machine->root)
             buffer_printf(out, "SMM=0 A20=1 CR0=80000011 CR3=%016" PRIx64 " CR4=00000020\r\n",
@@ -546,8 +546,13 @@ static void serve_gdb(void *arg)
 void fake_machine_start(struct fake_machine *machine, struct ev_loop *loop)
 {
     char error[ENDPOINT_ERROR_SIZE], text[128];
-    *machine = (struct fake_machine){
-        .loop = loop, .qemu = true, .architecture = "i386:x86-64", .long_mode = true, .qmp_fd = -1};
+    *machine = (struct fake_machine){.loop = loop,
+                                     .qemu = true,
+                                     .architecture = "i386:x86-64",
+                                     .version = "7.2.22Debian",
+                                     .status = "paused",
+                                     .long_mode = true,
+                                     .qmp_fd = -1};
     for (unsigned cpu = 0; cpu < MACHINE_CPUS; cpu++)
         for (unsigned page = 0; page < MACHINE_PAGES; page++)
             machine->pages[cpu][page] = (uint8_t)page;

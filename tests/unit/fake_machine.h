@@ -45,6 +45,7 @@ struct fake_machine {
     bool quiet_virtual_writes; /* and virtual writes reach neither, also without a word */
     size_t read_most;          /* the longest reply to m, in bytes; 0: as asked */
     const char *architecture;
+    const char *version, *status; /* its monitor's words; status: while it is halted */
 
     unsigned ranges; /* that many more in its map, from MACHINE_RANGES on */
     uint64_t root;   /* of its page tables, in its memory; 0: pages says */

@@ -220,6 +220,102 @@ SCRIPT(a_running_guest_gives_itself_away_without_qmp, found_running_no_qmp)
     ck_assert(machine.running);
 }
 
+static void newer_no_qmp(void)
+{
+    machine.version = "8.1.0 (v8.1.0)";
+    machine.silent_stops = true;
+    no_qmp();
+}
+
+static void newer_running_no_qmp(void)
+{
+    newer_no_qmp();
+    machine.running = true;
+}
+
+static void refused(void)
+{
+    char message[512];
+    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_FAILED);
+    ck_assert_msg(strstr(message, "--found running or --found halted") &&
+                      strstr(message, "'cont' in its monitor") &&
+                      strstr(message, "QEMU 8.1.0 does not say"),
+                  "%s", message);
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_LOST);
+    ck_assert(!machine.running); /* as the message says */
+}
+
+SCRIPT(nothing_tells_that_it_ran, newer_running_no_qmp)
+{
+    refused();
+}
+
+SCRIPT(nothing_tells_that_it_did_not_run, newer_no_qmp)
+{
+    refused();
+}
+
+static void said_to_run(void)
+{
+    newer_running_no_qmp();
+    stage.config.found = FOUND_RUNNING;
+}
+
+SCRIPT(it_is_said_that_it_ran, said_to_run)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert(machine.running);
+}
+
+static void said_to_be_halted(void)
+{
+    newer_no_qmp();
+    stage.config.found = FOUND_HALTED;
+}
+
+SCRIPT(it_is_said_that_it_did_not_run, said_to_be_halted)
+{
+    char message[64];
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    upstream_detach(target);
+    ck_assert(!machine.running);
+}
+
+static void never_ran(void)
+{
+    newer_no_qmp();
+    machine.status = "paused (prelaunch)";
+    stage.config.found = FOUND_RUNNING; /* what is found out counts more */
+}
+
+SCRIPT(a_guest_that_never_ran, never_ran)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+}
+
+static void at_a_breakpoint(void)
+{
+    newer_no_qmp();
+    machine.status = "paused (debug)";
+}
+
+SCRIPT(a_guest_that_stands_at_a_breakpoint, at_a_breakpoint)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+}
+
+SCRIPT(an_older_qemu_would_have_told, no_qmp)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+}
+
 static void found_running_halt(void)
 {
     machine.running = true;
@@ -945,6 +1041,40 @@ SCRIPT(a_lost_target_is_found_again, reattaching)
     ck_assert(machine.running);
 }
 
+static void reattaching_no_qmp(void)
+{
+    newer_running_no_qmp();
+    stage.config.found = FOUND_RUNNING;
+    stage.config.reattach = true;
+    machine.die_at = "M2000";
+}
+
+/* Nothing tells: it is as it was when it was lost, whatever was said of the first attach. */
+SCRIPT(lost_while_halted_without_qmp, reattaching_no_qmp)
+{
+    uint8_t byte = 1;
+    attach();
+    ops->interrupt(target, CLIENT);
+    until(TARGET_STATE_HALTED);
+    struct target_run run = one(0x2000, &byte, 1);
+    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    until(TARGET_STATE_HALTED);
+    ck_assert_uint_eq(machine.connects, 2);
+    ck_assert(!machine.running);
+}
+
+SCRIPT(lost_while_running_without_qmp, reattaching_no_qmp)
+{
+    attach();
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    shutdown(machine.stub.fd, SHUT_RDWR);
+    until(TARGET_STATE_LOST);
+    until(TARGET_STATE_RUNNING);
+    ck_assert_uint_eq(machine.connects, 2);
+    while (!machine.running) /* the resume is on its way */
+        task_sleep(0.001);
+}
+
 SCRIPT(the_end_of_the_monitor_is_the_end, NULL)
 {
     attach();
@@ -1045,6 +1175,13 @@ int main(void)
     tcase_add_test(tcase, attach_to_a_machine_without_ports);
     tcase_add_test(tcase, a_running_guest_goes_on_running);
     tcase_add_test(tcase, a_running_guest_gives_itself_away_without_qmp);
+    tcase_add_test(tcase, nothing_tells_that_it_ran);
+    tcase_add_test(tcase, nothing_tells_that_it_did_not_run);
+    tcase_add_test(tcase, it_is_said_that_it_ran);
+    tcase_add_test(tcase, it_is_said_that_it_did_not_run);
+    tcase_add_test(tcase, a_guest_that_never_ran);
+    tcase_add_test(tcase, a_guest_that_stands_at_a_breakpoint);
+    tcase_add_test(tcase, an_older_qemu_would_have_told);
     tcase_add_test(tcase, attach_halt_halts_and_detach_resumes);
     tcase_add_test(tcase, a_guest_found_halted_is_left_halted);
     tcase_add_test(tcase, an_unreachable_stub_is_named);
@@ -1081,6 +1218,8 @@ int main(void)
     tcase_add_test(tcase, many_steps_that_were_not_made);
     tcase_add_test(tcase, a_process_steps_as_it_says);
     tcase_add_test(tcase, a_lost_target_is_found_again);
+    tcase_add_test(tcase, lost_while_halted_without_qmp);
+    tcase_add_test(tcase, lost_while_running_without_qmp);
     tcase_add_test(tcase, the_end_of_the_monitor_is_the_end);
     tcase = add(suite, "packets");
     tcase_add_test(tcase, packets_that_must_not_pass);
