@@ -16,6 +16,35 @@ pid_t process_peer(int fd)
     return peer.pid;
 }
 
+static bool called_qemu(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    return strstr(name ? name : path, "qemu") != NULL;
+}
+
+/* A line of /proc/PID/maps: "7f46…-7f46… r-xp 004d9000 fe:00 1100256     /usr/bin/qemu-system-arm" */
+static bool runs_qemu(const char *line)
+{
+    char permissions[5];
+    int path = 0;
+    return sscanf(line, "%*s %4s %*s %*s %*s %n", permissions, &path) == 1 && path > 0 &&
+           strchr(permissions, 'x') && line[path] == '/' && called_qemu(line + path);
+}
+
+/* Is a QEMU among the files whose code it runs? It is when its own loader was told to start it. */
+static bool maps_qemu(pid_t pid)
+{
+    char path[64], line[1024];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && !found && fgets(line, sizeof line, file))
+        found = runs_qemu(line);
+    if (file)
+        fclose(file);
+    return found;
+}
+
 bool process_is_qemu(pid_t pid)
 {
     char path[64], program[512];
@@ -24,8 +53,7 @@ bool process_is_qemu(pid_t pid)
     if (length <= 0)
         return false;
     program[length] = '\0';
-    const char *name = strrchr(program, '/');
-    return strstr(name ? name : program, "qemu") != NULL;
+    return called_qemu(program) || maps_qemu(pid);
 }
 
 bool process_shares_numbers(pid_t pid)

@@ -33,11 +33,23 @@ class Daemon:
     listen     endpoints for calls; None: the default one, in a runtime directory of its own
     options    more options
     ready      False: return at once, do not wait for its ready line
+    found      False: without the monitor it is not told whether the guest runs, where nothing else tells
 
     .rpc is the endpoint for calls; .directory the runtime directory, which is also where its log is.
     """
 
-    def __init__(self, guest=None, gdb=None, qmp=None, command=None, listen=None, options=(), env=None, ready=True):
+    def __init__(
+        self,
+        guest=None,
+        gdb=None,
+        qmp=None,
+        command=None,
+        listen=None,
+        options=(),
+        env=None,
+        ready=True,
+        found=True,
+    ):
         argv = [program("spacebridged")]
         self.stopped = False
         self.directory = processes.directory()
@@ -49,6 +61,8 @@ class Daemon:
             argv += ["--gdb", gdb]
         if qmp:
             argv += ["--qmp", qmp]
+        elif guest is not None and found and not guest.tells_every_stop():
+            argv += ["--found", "running" if guest.running() else "halted"]
         for endpoint in listen or ():
             argv += ["--listen", endpoint]
         argv += ["--log-level", "debug"]

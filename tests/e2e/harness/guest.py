@@ -294,6 +294,11 @@ class Guest:
     def running(self):
         return self.qmp_control.execute("query-status")["running"]
 
+    def tells_every_stop(self):
+        """Does its stub tell of the stop that connecting causes? From 8.1 on it does not."""
+        version = self.qmp_control.execute("query-version")["qemu"]
+        return (version["major"], version["minor"]) < (8, 1)
+
     def physical(self, address, length):
         """Physical memory as QEMU itself has it, running or not. Not for device registers."""
         path = os.path.join(self.directory, "pmemsave")
