@@ -85,16 +85,10 @@ bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name
            text[strspn(text, "\r\n")] == '\0';
 }
 
-enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *kvm)
+enum direct_ram_writes direct_ram_parse_writes(const char *kvm)
 {
-    unsigned major = 0, minor = 0;
-    if (strncmp(kvm, "kvm support: enabled", strlen("kvm support: enabled")) == 0)
-        return DIRECT_RAM_PLAIN;
-    if (strncmp(kvm, "kvm support: ", strlen("kvm support: ")) != 0 ||
-        sscanf(version, "QEMU %u.%u", &major, &minor) != 2)
-        return DIRECT_RAM_FILLED_FIRST;
-    return major > 8 || (major == 8 && minor >= 1) ? DIRECT_RAM_TOUCHED_LAST
-                                                   : DIRECT_RAM_FILLED_FIRST;
+    static const char enabled[] = "kvm support: enabled";
+    return strncmp(kvm, enabled, strlen(enabled)) == 0 ? DIRECT_RAM_PLAIN : DIRECT_RAM_FILLED_FIRST;
 }
 
 /* The process */
@@ -117,8 +111,7 @@ enum target_error direct_ram_open(struct direct_ram *direct, char *message, size
     }
     enum target_error error = monitor_run(direct->monitor, 0, -1, "info kvm", &text, message, size);
     if (error == TARGET_OK)
-        direct->writes = direct_ram_parse_writes(
-            stub->version, text.length > 0 ? (const char *)buffer_bytes(&text) : "");
+        direct->writes = direct_ram_parse_writes(monitor_printed(&text));
     buffer_free(&text);
     if (error != TARGET_OK)
         return error;

@@ -17,8 +17,6 @@ struct direct_ram;
 enum direct_ram_writes {
     DIRECT_RAM_FILLED_FIRST, /* after a fill of the same range by QEMU, which drops what it has
                               * translated of any of these bytes; right everywhere */
-    DIRECT_RAM_TOUCHED_LAST, /* with a write by QEMU to the last byte of each page's part (TCG
-                              * from QEMU 8.1 on drops what it has of the page up to there) */
     DIRECT_RAM_PLAIN,        /* nothing is translated: KVM */
 };
 
@@ -48,7 +46,7 @@ enum target_error direct_ram_move(struct direct_ram *direct, const struct direct
                                   uint64_t changes, uint8_t *bytes, size_t length, bool write);
 /* The answer to gpa2hva for an address in the region of that name. False where it is another. */
 bool direct_ram_parse_host(const char *text, uint64_t physical, const char *name, uint64_t *host);
-/* What the version that QEMU tells of itself ("QEMU 8.2.1") and "info kvm" mean for writes. */
-enum direct_ram_writes direct_ram_parse_writes(const char *version, const char *kvm);
+/* What "info kvm" means for writes. */
+enum direct_ram_writes direct_ram_parse_writes(const char *kvm);
 
 #endif

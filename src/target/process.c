@@ -22,7 +22,8 @@ static bool called_qemu(const char *path)
     return strstr(name ? name : path, "qemu") != NULL;
 }
 
-/* A line of /proc/PID/maps: "7f46…-7f46… r-xp 004d9000 fe:00 1100256     /usr/bin/qemu-system-arm" */
+/* A line of /proc/PID/maps: "7f46…-7f46… r-xp 004d9000 fe:00 1100256     /usr/bin/qemu-system-arm"
+ */
 static bool runs_qemu(const char *line)
 {
     char permissions[5];

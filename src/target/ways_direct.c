@@ -5,38 +5,9 @@
 #include "target/direct_ram.h"
 #include "target/qmp.h"
 #include "target/qtest.h"
-#include "target/transfer.h"
 #include "target/translate.h"
 
 #include <stdlib.h>
-
-/* QEMU writes the last byte of each page's part itself: what it has translated of it goes. */
-static enum target_error touch_pages(struct ways *ways, target_client client, uint64_t physical,
-                                     uint8_t *bytes, size_t length)
-{
-    size_t count = (size_t)(physical % TARGET_PAGE_SIZE + length - 1) / TARGET_PAGE_SIZE + 1;
-    struct target_run *run = calloc(count, sizeof *run);
-    enum target_error error = run ? TARGET_OK : TARGET_NO_MEMORY;
-    for (size_t i = 0, at = 0; i < count && run; i++) {
-        at += TARGET_PAGE_SIZE - (size_t)((physical + at) % TARGET_PAGE_SIZE);
-        if (at > length)
-            at = length;
-        run[i] =
-            (struct target_run){.address = physical + at - 1, .bytes = bytes + at - 1, .length = 1};
-    }
-    if (run && qtest_connected(ways->qtest)) {
-        error = ways_natural(ways, run, count, true);
-    } else if (run) {
-        struct transfer_settings settings = {.stub = ways->monitor->stub,
-                                             .client = client,
-                                             .space = RSP_SPACE_PHYSICAL,
-                                             .write = true,
-                                             .address_mask = UINT64_MAX};
-        error = transfer_runs(&settings, run, count);
-    }
-    free(run);
-    return error;
-}
 
 static enum target_error copy(struct ways *ways, const struct direct_ram_place *place,
                               uint8_t *bytes, size_t length, bool write)
@@ -53,23 +24,14 @@ enum target_error ways_by_direct_ram(struct ways *ways, target_client client,
                                      uint8_t *bytes, size_t length, bool write)
 {
     struct direct_ram_place place;
-    enum direct_ram_writes writes = direct_ram_writes(ways->direct);
-    if (!direct_ram_opened(ways->direct) || (write && writes == DIRECT_RAM_FILLED_FIRST))
+    if (!direct_ram_opened(ways->direct) ||
+        (write && direct_ram_writes(ways->direct) == DIRECT_RAM_FILLED_FIRST))
         return TARGET_UNSUPPORTED;
     enum target_error error = direct_ram_find(
         ways->direct, client, region, translate_changes(ways->translate), physical, length, &place);
     if (error != TARGET_OK)
         return error;
-    if (!write || writes == DIRECT_RAM_PLAIN)
-        return copy(ways, &place, bytes, length, write);
-    /* It must not run what it has translated before the touches. */
-    if (!ways_begin(ways))
-        return TARGET_UNSUPPORTED;
-    error = copy(ways, &place, bytes, length, true);
-    if (error == TARGET_OK)
-        error = touch_pages(ways, client, physical, bytes, length);
-    ways_end(ways);
-    return error;
+    return copy(ways, &place, bytes, length, write);
 }
 
 /* Filled first */

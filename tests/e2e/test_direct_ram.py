@@ -329,6 +329,11 @@ def test_a_resume_waits(kept, method):
     assert kept.guest.holds(kept.map.bulk, write.data)
 
 
+def jumps(to, rax):
+    """Code that goes there with a value in RAX: what the zeros of a filler add to lies there."""
+    return b"\x48\xb8" + struct.pack("<Q", rax) + b"\x49\xbb" + struct.pack("<Q", to) + b"\x41\xff\xe3"
+
+
 @pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize("late", [False, True])
 def test_another_lets_it_run(kept, method, late):
@@ -338,12 +343,12 @@ def test_another_lets_it_run(kept, method, late):
     rpc.halt()
     where, guest = kept.map, kept.guest
     rpc.WritePhysical(where.bulk_physical + BULK, b"\xc3" * 16)
-    code = where.bulk + BULK - 6
+    rpc.WritePhysical(where.code_physical, jumps(where.bulk + BULK - 6, where.a))
     write = Write(kept, method, tail=returns(77))
     if late:
         os.kill(kept.daemon.child.pid, signal.SIGSTOP)
     guest.qmp_control.execute("cont")
-    guest.ask(f"call {code:#x} 0")  # the last zeros ("add %al, (%rax)"), then it returns
+    guest.ask(f"call {where.code:#x} 0")  # the last zeros ("add %al, (%rax)"), then it returns
     if late:
         kept.held.released.set()
         assert kept.held.answered.wait(10)
@@ -351,7 +356,7 @@ def test_another_lets_it_run(kept, method, late):
     assert write.finish() == [BULK]
     assert write.went("qtest") == BULK
     assert guest.physical(where.bulk_physical + PAGE, BULK - PAGE) == write.data[PAGE:]
-    assert int(guest.ask(f"call {code:#x} 0"), 16) == 77
+    assert int(guest.ask(f"call {where.code:#x} 0"), 16) == 77
 
 
 def test_the_map_moves(kept):
