@@ -233,7 +233,7 @@ bool front_read_pc(struct front *front, target_client client, int64_t thread, ui
     uint8_t bytes[8];
     char payload[32];
 
-    if (!layout || layout->pc < 0)
+    if (!layout || layout->pc < 0 || front_info(front)->order_unknown)
         return false;
     const struct layout_register *each = &layout->registers[layout->pc];
     size_t size = each->size;

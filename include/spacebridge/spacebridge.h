@@ -82,7 +82,7 @@ struct spacebridge_hello {
     char architecture[64]; /* GDB's name ("i386:x86-64"); "" where it is not known */
     char upstream[720];    /* a line for people: what the daemon is connected to */
     uint32_t pointer_size; /* bytes; 0 while there is no target */
-    int big_endian;
+    int big_endian;        /* -1: it is not known how the target keeps its numbers */
     uint32_t processors;
     uint32_t page_size;
 };

@@ -131,7 +131,8 @@ static enum cli_exit show_status(struct cli *cli)
         cli_json_text(&cli->json, "state", state);
         cli_json_text(&cli->json, "architecture", hello->architecture);
         cli_json_number(&cli->json, "pointer_size", hello->pointer_size);
-        cli_json_boolean(&cli->json, "big_endian", hello->big_endian);
+        if (hello->big_endian >= 0)
+            cli_json_boolean(&cli->json, "big_endian", hello->big_endian);
         cli_json_number(&cli->json, "processors", hello->processors);
         cli_json_text(&cli->json, "upstream", hello->upstream);
         cli_json_text(&cli->json, "server_version", hello->server_version);
@@ -141,9 +142,11 @@ static enum cli_exit show_status(struct cli *cli)
     printf("%s\n", state);
     fputs("architecture ", stdout);
     cli_print_safe(stdout, hello->architecture[0] != '\0' ? hello->architecture : "unknown");
-    printf(", %s-endian, pointers of %" PRIu32 " bytes, %" PRIu32 " processor%s\nupstream ",
-           hello->big_endian ? "big" : "little", hello->pointer_size, hello->processors,
-           hello->processors == 1 ? "" : "s");
+    printf(", %s, pointers of %" PRIu32 " bytes, %" PRIu32 " processor%s\nupstream ",
+           hello->big_endian < 0 ? "unknown byte order"
+           : hello->big_endian   ? "big-endian"
+                                 : "little-endian",
+           hello->pointer_size, hello->processors, hello->processors == 1 ? "" : "s");
     cli_print_safe(stdout, hello->upstream);
     putchar('\n');
     return CLI_EXIT_DONE;

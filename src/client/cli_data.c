@@ -94,6 +94,14 @@ void cli_data_free(struct cli_data *data)
     *data = (struct cli_data){0};
 }
 
+bool cli_data_has_numbers(const struct cli_data *data)
+{
+    for (size_t i = 0; i < data->count; i++)
+        if (data->words[i].kind == CLI_WORD_NUMBER && data->words[i].width > 1)
+            return true;
+    return false;
+}
+
 static bool file_failed(char *error, const struct cli_word *word)
 {
     const char *name = strcmp(word->text, "-") == 0 ? "standard input" : word->text;

@@ -38,6 +38,9 @@ struct cli_data {
 bool cli_data_parse(struct cli_data *data, char *const *words, size_t count, char *error);
 void cli_data_free(struct cli_data *data);
 
+/* Is there a word whose bytes depend on the target's byte order? */
+bool cli_data_has_numbers(const struct cli_data *data);
+
 /* Open the files, and say which byte order numbers are to have. False: error names the file. */
 bool cli_data_open(struct cli_data *data, bool big_endian, char *error);
 

@@ -178,7 +178,11 @@ enum cli_exit cli_write_memory(struct cli *cli)
 
     if (!writing.piece)
         return cli_trouble(cli, "out of memory");
-    if (!cli_data_open(&cli->options->data, cli->hello.big_endian, error)) {
+    if (cli->hello.big_endian < 0 && cli_data_has_numbers(&cli->options->data)) {
+        free(writing.piece);
+        return cli_trouble(cli, "the target's byte order is not known: give the bytes of a number");
+    }
+    if (!cli_data_open(&cli->options->data, cli->hello.big_endian > 0, error)) {
         free(writing.piece);
         return cli_trouble(cli, error);
     }

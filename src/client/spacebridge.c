@@ -38,12 +38,12 @@ static HRESULT hello(spacebridge_t *sb, struct spacebridge_hello *hello)
         !result_text(&result.values[0], hello->server_version, sizeof hello->server_version) ||
         !result_text(architecture, hello->architecture, sizeof hello->architecture) ||
         !result_text(upstream, hello->upstream, sizeof hello->upstream) ||
-        big_endian->type != MSGPACK_OBJECT_BOOLEAN ||
+        (big_endian->type != MSGPACK_OBJECT_BOOLEAN && big_endian->type != MSGPACK_OBJECT_NIL) ||
         !result_number(sizes[0], UINT32_MAX, &pointer_size) ||
         !result_number(sizes[1], UINT32_MAX, &processors) ||
         !result_number(sizes[2], UINT32_MAX, &page_size))
         return result_nonsense(sb);
-    hello->big_endian = big_endian->via.boolean;
+    hello->big_endian = big_endian->type == MSGPACK_OBJECT_NIL ? -1 : big_endian->via.boolean;
     hello->pointer_size = (uint32_t)pointer_size;
     hello->processors = (uint32_t)processors;
     hello->page_size = (uint32_t)page_size;

@@ -55,7 +55,9 @@ HRESULT call_hello(struct running *running)
     answer_pack_text(packer, "pointer_size");
     msgpack_pack_unsigned_int(packer, info->pointer_size);
     answer_pack_text(packer, "big_endian");
-    if (info->big_endian)
+    if (info->order_unknown)
+        msgpack_pack_nil(packer);
+    else if (info->big_endian)
         msgpack_pack_true(packer);
     else
         msgpack_pack_false(packer);

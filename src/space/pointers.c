@@ -38,8 +38,14 @@ static HRESULT pointers_begin(struct session *session, const char *name, uint32_
                               uint32_t *size)
 {
     struct target *target = session->space->target;
+    const struct target_info *info = target->ops->info(target);
     enum target_error error = session_memory_ready(session, true);
 
+    if (!error && info->order_unknown)
+        return session_fail(session, E_NOTIMPL,
+                            "%s at 0x%" PRIx64 ": nothing tells the byte order of this target (%s)",
+                            name, offset,
+                            info->architecture[0] ? info->architecture : "unknown architecture");
     if (!error)
         error = target->ops->pointer_size(target, session->client, session->cpu, &format->size);
     if (!error && format->size != 4 && format->size != 8)
@@ -47,7 +53,7 @@ static HRESULT pointers_begin(struct session *session, const char *name, uint32_
     if (error)
         return session_fail(session, space_hresult(error, E_FAIL), "%s at 0x%" PRIx64 ": %s", name,
                             offset, target_error_text(error));
-    format->big_endian = target->ops->info(target)->big_endian;
+    format->big_endian = info->big_endian;
     if (count > UINT32_MAX / format->size)
         return session_fail(session, E_INVALIDARG,
                             "%s at 0x%" PRIx64 ": %" PRIu32 " pointers are too many", name, offset,

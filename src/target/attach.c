@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "rsp/hex.h"
 #include "target/architecture.h"
+#include "target/byte_order.h"
 #include "target/monitor.h"
 #include "target/monitor_text.h"
 #include "target/qemu_version.h"
@@ -237,27 +238,64 @@ static enum target_error ask_description(struct stub *stub, struct buffer *reply
     return error;
 }
 
-/* Machines without a description: QMP knows what QEMU emulates. */
+/* The program that QEMU is, "name:qemu-system-mipsel;version:11.1.3;", from 10.1 on (commit
+ * b2654598b3). */
+static enum target_error ask_build(struct stub *stub, struct buffer *reply)
+{
+    static const char start[] = "name:qemu-system-";
+    enum target_error error = ask(stub, reply, "qGDBServerVersion");
+    const char *text = text_of(reply);
+    if (error == TARGET_OK && strncmp(text, start, strlen(start)) == 0) {
+        text += strlen(start);
+        size_t length = strcspn(text, ";");
+        if (length < sizeof stub->build)
+            snprintf(stub->build, sizeof stub->build, "%.*s", (int)length, text);
+    }
+    return error;
+}
+
+/* QEMUs that do not name their program name it by QMP, one for one; later ones say "mips" there of
+ * mipsel, too. */
 static void ask_qmp(struct stub *stub, struct qmp *qmp)
 {
     json_t *result = NULL;
     char message[128];
-    if (qmp_execute(qmp, "query-target", NULL, &result, message, sizeof message) != TARGET_OK)
-        return;
-    const char *name = json_string_value(json_object_get(result, "arch"));
-    if (name)
-        snprintf(stub->architecture, sizeof stub->architecture, "%s", name);
-    json_decref(result);
+    if (stub->build[0] == 0 &&
+        qmp_execute(qmp, "query-target", NULL, &result, message, sizeof message) == TARGET_OK) {
+        const char *name = json_string_value(json_object_get(result, "arch"));
+        if (name)
+            snprintf(stub->build, sizeof stub->build, "%s", name);
+        json_decref(result);
+    }
+    byte_order_ask_processor(stub, qmp);
+}
+
+/* A process: the start of its auxiliary vector. */
+static enum target_error ask_auxv(struct stub *stub, struct buffer *reply)
+{
+    const struct architecture *named = architecture_find(stub->architecture);
+    if (!named || named->order == ORDER_EVERYWHERE ||
+        !has_feature(stub->features, "qXfer:auxv:read+"))
+        return TARGET_OK;
+    enum target_error error = ask(stub, reply, "qXfer:auxv:read::0,10");
+    const uint8_t *bytes = buffer_bytes(reply);
+    if (error == TARGET_OK && reply->length > 1 && (bytes[0] == 'm' || bytes[0] == 'l'))
+        stub->processor_order =
+            byte_order_parse_auxv(bytes + 1, reply->length - 1, named->bits / 8);
+    return error;
 }
 
 static void set_architecture(struct stub *stub)
 {
+    /* Machines without a description. */
+    if (stub->architecture[0] == 0)
+        snprintf(stub->architecture, sizeof stub->architecture, "%s", stub->build);
+    byte_order_decide(stub);
     const struct architecture *architecture = architecture_find(stub->architecture);
     stub->width = STUB_WIDTH_64;
     if (!architecture)
         return;
     stub->known = true;
-    stub->big_endian = architecture->big_endian;
     stub->x86 = architecture->ports;
     if (architecture->bits == 32)
         stub->width = STUB_WIDTH_32;
@@ -340,7 +378,11 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
         error = ask_threads(stub, &reply, message, size);
     if (error == TARGET_OK && description)
         error = ask_description(stub, &reply);
-    if (error == TARGET_OK && stub->architecture[0] == 0 && qmp)
+    if (error == TARGET_OK && stub->qemu)
+        error = ask_build(stub, &reply);
+    if (error == TARGET_OK && !stub->qemu)
+        error = ask_auxv(stub, &reply);
+    if (error == TARGET_OK && stub->qemu && qmp)
         ask_qmp(stub, qmp);
     if (error == TARGET_OK)
         error = ask_binary(stub, &reply);

@@ -17,19 +17,24 @@ enum stub_width {
     STUB_WIDTH_BY_MODE, /* x86-64: 64 bits while EFER.LMA is set, else 32 */
 };
 
+enum byte_order { BYTE_ORDER_UNKNOWN, BYTE_ORDER_LITTLE, BYTE_ORDER_BIG };
+
 struct stub {
     struct rsp_client *rsp;
     bool qemu;   /* QEMU's own: it has a monitor behind qRcmd, and physical memory */
     bool vcont;  /* vCont;c;s */
     bool binary; /* the X packet */
     bool x86;    /* of any width */
-    bool known;  /* the architecture is: width and byte order are true */
-    bool big_endian;
+    bool known;  /* the architecture is: width is true */
+    enum byte_order order;
+    enum byte_order processor_order; /* as the processor, or the process, itself says */
+    bool processor_asked;
     enum stub_width width;
     size_t read_most;  /* bytes that one m packet may ask for */
     uint64_t *threads; /* RSP thread id of each processor; on QEMU its number + 1 */
     unsigned processors;
     char architecture[64];
+    char build[64]; /* what QEMU was built for: "mipsel"; "" where it does not say */
     struct description description;
     char *features;   /* its reply to our qSupported, as it came */
     char stop[256];   /* its stop reply when we attached */

@@ -104,6 +104,7 @@ struct target_info {
     char upstream[720];    /* a line for people: "QEMU 7.2.22 (gdb unix:…, qmp unix:…)" */
     unsigned pointer_size; /* 4 or 8; of the first processor when last asked, for people */
     bool big_endian;
+    bool order_unknown; /* big_endian means nothing: nobody tells how this machine keeps numbers */
     unsigned processors;
     bool physical; /* has a physical space, and a map of it */
     bool ports;    /* its processor has a port space that can be reached */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "target/attach.h"
+#include "target/byte_order.h"
 #include "target/process.h"
 
 #include <stdio.h>
@@ -23,7 +24,8 @@ static void fill_info(struct upstream *upstream)
     else
         snprintf(line, sizeof line, "%s (gdb %s)", stub->version, gdb);
     snprintf(info->upstream, sizeof info->upstream, "%.*s", (int)sizeof info->upstream - 1, line);
-    info->big_endian = stub->big_endian;
+    info->big_endian = stub->order == BYTE_ORDER_BIG;
+    info->order_unknown = stub->order == BYTE_ORDER_UNKNOWN;
     info->processors = stub->processors;
     info->physical = stub->qemu;
     info->ports = stub->qemu && stub->x86;
@@ -179,10 +181,13 @@ enum target_error upstream_try_attach(struct upstream *upstream, char *message, 
     bool owed = recall(upstream, &running);
     upstream->found_running = running || owed;
     translate_all_changed(upstream->translate);
-    fill_info(upstream);
     error = ways_open(upstream->ways, message, size);
     if (error != TARGET_OK)
         goto fail;
+    bool big_endian;
+    if (ways_big_endian(upstream->ways, &big_endian))
+        byte_order_by_qtest(&upstream->stub, big_endian);
+    fill_info(upstream);
     if (!rsp_client_connected(rsp)) {
         snprintf(message, size, "%s", rsp_client_reason(rsp));
         error = TARGET_GONE;

@@ -137,6 +137,12 @@ void ways_close(struct ways *ways)
     direct_ram_close(ways->direct);
 }
 
+bool ways_big_endian(const struct ways *ways, bool *big_endian)
+{
+    *big_endian = qtest_big_endian(ways->qtest);
+    return qtest_connected(ways->qtest);
+}
+
 static bool have_monitor(const struct ways *ways)
 {
     return ways->monitor->qmp && qmp_connected(ways->monitor->qmp);

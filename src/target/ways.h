@@ -35,6 +35,8 @@ void ways_free(struct ways *ways);
 /* In a task, attached and halted: open what is wanted. Not TARGET_OK when what must be had (on)
  * cannot; message (size bytes) says which and why. */
 enum target_error ways_open(struct ways *ways, char *message, size_t size);
+/* The byte order that qtest says its QEMU was built for. False: there is no qtest. */
+bool ways_big_endian(const struct ways *ways, bool *big_endian);
 void ways_close(struct ways *ways);
 
 /* Physical memory and ports can be reached while the target runs, and so can virtual memory, by

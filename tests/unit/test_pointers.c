@@ -52,6 +52,18 @@ START_TEST(test_eight_big_endian_bytes)
 }
 END_TEST
 
+START_TEST(test_a_byte_order_that_nothing_tells)
+{
+    uint64_t back[3];
+
+    fake->info.order_unknown = true;
+    assert_hr(session_write_pointers_virtual(machine.a, 3, BASE, some, NULL), E_NOTIMPL);
+    ck_assert_ptr_nonnull(strstr(session_message(machine.a), "byte order"));
+    assert_hr(session_read_pointers_virtual(machine.a, 3, BASE, back, NULL), E_NOTIMPL);
+    ck_assert_uint_eq(dirty_bytes(machine.a), 0);
+}
+END_TEST
+
 START_TEST(test_four_bytes_are_cast_and_sign_extended)
 {
     uint64_t back[3];
@@ -149,6 +161,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, test_eight_little_endian_bytes);
     tcase_add_test(tests, test_eight_big_endian_bytes);
+    tcase_add_test(tests, test_a_byte_order_that_nothing_tells);
     tcase_add_test(tests, test_four_bytes_are_cast_and_sign_extended);
     tcase_add_test(tests, test_all_or_an_error_that_says_how_many);
     tcase_add_test(tests, test_none_is_all_of_none);

@@ -189,6 +189,38 @@ SCRIPT(attach_to_a_machine_without_ports, big_endian)
                      TARGET_UNSUPPORTED);
 }
 
+static void named_by_its_program(void)
+{
+    machine.architecture = "";
+    machine.answer_at = "qGDBServerVersion";
+    machine.answer = "name:qemu-system-mipsel;version:11.1.3;";
+}
+
+SCRIPT(a_machine_that_its_program_names, named_by_its_program)
+{
+    unsigned size;
+    attach();
+    const struct target_info *info = ops->info(target);
+    ck_assert_str_eq(info->architecture, "mipsel");
+    ck_assert(!info->big_endian && !info->order_unknown);
+    ck_assert_int_eq(ops->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
+    ck_assert_uint_eq(size, 4);
+}
+
+static void named_at_length(void)
+{
+    machine.architecture = "mips";
+    machine.answer_at = "qGDBServerVersion";
+    machine.answer = "name:qemu-system-mipselmipselmipselmipselmipselmipselmipselmipselmipselmips;";
+}
+
+SCRIPT(a_machine_of_which_nobody_tells_the_byte_order, named_at_length)
+{
+    attach();
+    ck_assert_str_eq(ops->info(target)->architecture, "mips");
+    ck_assert(ops->info(target)->order_unknown);
+}
+
 static void found_running(void)
 {
     machine.running = true;
@@ -1173,6 +1205,8 @@ int main(void)
     TCase *tcase = add(suite, "attach");
     tcase_add_test(tcase, attach_finds_out_what_it_is);
     tcase_add_test(tcase, attach_to_a_machine_without_ports);
+    tcase_add_test(tcase, a_machine_that_its_program_names);
+    tcase_add_test(tcase, a_machine_of_which_nobody_tells_the_byte_order);
     tcase_add_test(tcase, a_running_guest_goes_on_running);
     tcase_add_test(tcase, a_running_guest_gives_itself_away_without_qmp);
     tcase_add_test(tcase, nothing_tells_that_it_ran);

@@ -58,6 +58,20 @@ MACHINES = {
     "aarch64": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"],
     "ppc": ["qemu-system-ppc", "-M", "bamboo"],
 }
+# Machines for which there is no test kernel.
+BARE = {
+    "mips": ["qemu-system-mips", "-M", "malta"],
+    "mipsel": ["qemu-system-mipsel", "-M", "malta"],
+    "mips64": ["qemu-system-mips64", "-M", "malta"],
+    "mips64el": ["qemu-system-mips64el", "-M", "malta"],
+    "sh4": ["qemu-system-sh4", "-M", "r2d"],
+    "sh4eb": ["qemu-system-sh4eb", "-M", "r2d"],
+    "xtensa": ["qemu-system-xtensa", "-M", "sim"],
+    "xtensaeb": ["qemu-system-xtensaeb", "-M", "sim"],
+    "microblaze": ["qemu-system-microblaze", "-M", "petalogix-s3adsp1800"],
+    "microblazeel": ["qemu-system-microblazeel", "-M", "petalogix-s3adsp1800"],
+    "riscv64": ["qemu-system-riscv64", "-M", "virt", "-smp", "4"],
+}
 
 _kernels = {}
 _kernel_directory = None
@@ -114,7 +128,7 @@ _ACCESS = re.compile(
 class Guest:
     """QEMU with a guest in it.
 
-    arch          x86_64, i386, aarch64 or ppc
+    arch          x86_64, i386, aarch64 or ppc; without a kernel those of BARE, too
     kernel_image  False: nothing is booted
     paused        start halted, before the first instruction (-S)
     tcp           the GDB stub and the monitor listen on TCP ports of the loopback instead of unix sockets
@@ -129,7 +143,7 @@ class Guest:
         self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False, accel="tcg"
     ):
         self.arch = arch
-        self.map = MAPS[arch]
+        self.map = MAPS.get(arch)
         image = kernel(arch) if kernel_image else None
         self.directory = processes.directory()
         self.bars = {}
@@ -140,7 +154,7 @@ class Guest:
         self._listeners = {}
         self.qmp_control = None
         self.trace_path = os.path.join(self.directory, "trace.log")
-        argv = list(MACHINES[arch]) + ["-accel", accel, "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
+        argv = list(MACHINES.get(arch) or BARE[arch]) + ["-accel", accel, "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
         argv += ["-trace", f"file={self.trace_path}"]
         argv += ["-chardev", f"socket,id=serial,path={self.directory}/serial", "-serial", "chardev:serial"]
         argv += ["-chardev", f"socket,id=control,path={self.directory}/control", "-mon", "chardev=control,mode=control"]
