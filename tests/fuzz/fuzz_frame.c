@@ -1,11 +1,5 @@
-/* Throws bytes at the frame scanner, and at what decodes the frames that it passes. From the top
- * directory:
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc -Iinclude tests/fuzz/fuzz_frame.c \
- *       src/wire/frame.c src/wire/message.c src/wire/shallow.c -lmsgpackc -o /tmp/fuzz_frame
- *   /tmp/fuzz_frame -max_total_time=30
- *
- * The first byte says how large the pieces are in which the rest arrives. */
+/* Throws bytes at the frame scanner, and at what decodes the frames that it passes. The first byte
+ * says how large the pieces are in which the rest arrives. */
 #include "wire/frame.h"
 #include "wire/message.h"
 

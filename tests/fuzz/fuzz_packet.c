@@ -1,10 +1,5 @@
-/* Throws bytes at the packet reader, and at what is framed from them. From the top directory:
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc tests/fuzz/fuzz_packet.c \
- *       src/rsp/packet.c src/rsp/hex.c src/base/buffer.c -o /tmp/fuzz_packet
- *   /tmp/fuzz_packet -max_total_time=30
- *
- * The first byte chooses the reader's settings and the second how large the pieces are. */
+/* Throws bytes at the packet reader, and at what is framed from them. The first byte chooses the
+ * reader's settings and the second how large the pieces are. */
 #include "rsp/packet.h"
 
 #include <stdlib.h>
