@@ -1,6 +1,7 @@
 /* The main of a fuzz target where there is no libFuzzer: runs it on each seed, on every beginning
  * of it, and on it with each byte changed. It takes files and folders; without any the seeds of the
- * target, which is called fuzz_NAME, in $srcdir/tests/fuzz/seeds/NAME. */
+ * target, which is called fuzz_NAME, in $srcdir/tests/fuzz/seeds/NAME, and a number of inputs that
+ * are random, and the same on every machine. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SEED_MOST = 1 << 20 };
+enum { SEED_MOST = 1 << 20, RANDOM_INPUTS = 20000, RANDOM_MOST = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -95,6 +96,28 @@ static unsigned long replay(const char *path)
     return S_ISDIR(what.st_mode) ? replay_folder(path) : replay_file(path);
 }
 
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static unsigned long run_random(void)
+{
+    uint32_t state = 20221213;
+    uint8_t data[RANDOM_MOST];
+
+    for (int i = 0; i < RANDOM_INPUTS; i++) {
+        size_t size = next_random(&state) % sizeof(data);
+        for (size_t at = 0; at < size; at++)
+            data[at] = (uint8_t)(next_random(&state) >> 16);
+        run(data, size);
+    }
+    return RANDOM_INPUTS;
+}
+
 static unsigned long replay_seeds(const char *program)
 {
     const char *source = getenv("srcdir"), *name = strstr(program, "fuzz_");
@@ -112,10 +135,14 @@ static unsigned long replay_seeds(const char *program)
 
 int main(int argc, char **argv)
 {
-    unsigned long count = argc > 1 ? 0 : replay_seeds(argv[0]);
+    unsigned long seeds = argc > 1 ? 0 : replay_seeds(argv[0]);
 
     for (int i = 1; i < argc; i++)
-        count += replay(argv[i]);
-    printf("%s: %lu inputs\n", argv[0], count);
-    return count ? 0 : 1;
+        seeds += replay(argv[i]);
+    if (!seeds) {
+        fprintf(stderr, "%s: no seeds\n", argv[0]);
+        return 1;
+    }
+    printf("%s: %lu inputs\n", argv[0], seeds + (argc > 1 ? 0 : run_random()));
+    return 0;
 }
