@@ -5,12 +5,6 @@
  *  - none makes RAM or ROM of a device or a hole,
  *  - none hides a BAR whose line is whole.
  *
- * `make check` runs it on fixed inputs (driver.c). With libFuzzer, from the top directory:
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc tests/fuzz/fuzz_map.c \
- *       src/target/{memory_map,flat_view,pci_bars,text}.c -ljansson -o /tmp/fuzz_map
- *   /tmp/fuzz_map -max_total_time=30
- *
  * What is true is told by a reader of its own, which knows the whole texts' form and nothing else.
  *
  * The limit. A line that damage has made into another good line, which contradicts no other, cannot

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SEED_MOST = 1 << 20, RANDOM_INPUTS = 20000, RANDOM_MOST = 64 };
+enum { SEED_MOST = 1 << 20, RANDOM_INPUTS = 40000, RANDOM_MOST = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
