@@ -4,6 +4,7 @@
 #include "stub/connection.h"
 
 #include "base/busy_poll.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rsp/packet.h"
@@ -216,7 +217,7 @@ static void refuse(struct connection *connection, bool http)
     if (!http)
         log_info(ROOM, "%s (%s): closed, it does not speak the GDB remote protocol",
                  connection->name, connection->config.peer);
-    else if (intruder_tell(connection->config.intruders, ev_time(), &suppressed))
+    else if (intruder_tell(connection->config.intruders, clock_now(), &suppressed))
         log_error(ROOM,
                   "attack: %s (%s) sends HTTP to the debugger's port, as a web page can make a "
                   "browser do; closed (%lu more since the last such line)",
@@ -427,12 +428,12 @@ static void serve_all(struct connection *connection)
 
 static void say_goodbye(struct connection *connection)
 {
-    double end = ev_time() + LINGER;
+    double end = clock_now() + LINGER;
 
     connection->stopping = true; /* no more input */
     watch(connection);
-    while (!connection->gone && connection->output.length > 0 && ev_time() < end)
-        task_cond_wait(&connection->changed, end - ev_time());
+    while (!connection->gone && connection->output.length > 0 && clock_now() < end)
+        task_cond_wait(&connection->changed, end - clock_now());
 }
 
 static void connection_task(void *arg)

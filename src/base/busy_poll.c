@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/busy_poll.h"
 
+#include "base/clock.h"
+
 #include <sched.h>
 
 static unsigned processors(void)
@@ -14,8 +16,7 @@ static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
 {
     struct busy_poll *poll = watcher->data;
     (void)events;
-    /* The clock may have been set back. */
-    if (ev_now(loop) >= poll->until || poll->until - ev_now(loop) > poll->span)
+    if (clock_now() >= poll->until)
         ev_idle_stop(loop, watcher);
 }
 
@@ -32,7 +33,7 @@ void busy_poll_expect(struct busy_poll *poll)
 {
     if (!poll || poll->span <= 0)
         return;
-    poll->until = ev_time() + poll->span;
+    poll->until = clock_now() + poll->span;
     ev_idle_start(poll->loop, &poll->awake);
 }
 

@@ -13,7 +13,7 @@
 struct busy_poll {
     struct ev_loop *loop;
     ev_tstamp span;  /* seconds */
-    ev_tstamp until; /* as ev_time() counts */
+    double until;    /* by clock_now() */
     ev_idle awake;
 };
 

@@ -4,6 +4,8 @@
 #endif
 #include "base/endpoint.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -15,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How long to wait before asking a unix socket again whose queue of connections is full. */
@@ -223,19 +224,12 @@ void endpoint_unlink(const struct endpoint *endpoint)
 
 /* Connecting */
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* Wait for events on fd (-1: just wait) until the deadline (< 0: none). False at the deadline, and
  * with errno on an error. */
 static bool wait_until(int fd, short events, double deadline)
 {
     for (;;) {
-        double left = deadline < 0 ? -1 : deadline - now();
+        double left = deadline < 0 ? -1 : deadline - clock_now();
         /* Rounded up, and at most a day at once, for the sake of int. */
         int milliseconds = deadline < 0   ? -1
                            : left <= 0    ? 0
@@ -247,7 +241,7 @@ static bool wait_until(int fd, short events, double deadline)
             return true;
         if (result < 0 && errno != EINTR)
             return false;
-        if (deadline >= 0 && now() >= deadline) {
+        if (deadline >= 0 && clock_now() >= deadline) {
             errno = ETIMEDOUT;
             return false;
         }
@@ -276,11 +270,11 @@ static int connect_address(int family, const struct sockaddr *address, socklen_t
     while (connect(fd, address, size) != 0) {
         if (errno == EAGAIN && family == AF_UNIX) {
             /* The listener's queue is full; there is no event for its emptying. */
-            if (deadline >= 0 && now() >= deadline) {
+            if (deadline >= 0 && clock_now() >= deadline) {
                 errno = ETIMEDOUT;
                 return close_failed(fd);
             }
-            wait_until(-1, 0, now() + BUSY_RETRY);
+            wait_until(-1, 0, clock_now() + BUSY_RETRY);
             continue;
         }
         if (errno != EINPROGRESS && errno != EINTR)
@@ -294,7 +288,7 @@ static int connect_address(int family, const struct sockaddr *address, socklen_t
 
 int endpoint_connect(const struct endpoint *endpoint, double timeout, bool nonblocking, char *error)
 {
-    double deadline = timeout < 0 ? -1 : now() + timeout;
+    double deadline = timeout < 0 ? -1 : clock_now() + timeout;
     int fd = -1;
     if (endpoint->kind == ENDPOINT_UNIX) {
         struct sockaddr_un address = unix_address(endpoint);

@@ -1,6 +1,8 @@
 /* The connection, from its beginning to its end, and calls that wait for their response. */
 #include "client/link_internal.h"
 
+#include "base/clock.h"
+
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,7 +149,7 @@ static void wait_response(struct link *link, double allowed)
             ;
         if (link->fd < 0 || !link->awaited)
             return;
-        if (link_wait_ready(link, POLLIN, allowed < 0 ? -1 : link_now() + allowed) == 0)
+        if (link_wait_ready(link, POLLIN, allowed < 0 ? -1 : clock_now() + allowed) == 0)
             link_silent(link);
         else
             link_receive(link);

@@ -29,9 +29,7 @@ void link_send_all(struct link *link, const struct buffer *first, const void *bo
 
 /* link_receive.c */
 
-/* Seconds of a clock that is never set back. */
-double link_now(void);
-/* Wait for the socket, until deadline (by link_now; < 0: for ever). The events that poll reports,
+/* Wait for the socket, until deadline (by clock_now; < 0: for ever). The events that poll reports,
  * 0 when time is over or the connection is lost. */
 int link_wait_ready(struct link *link, short events, double deadline);
 /* Nothing came for too long: the connection is lost. */

@@ -1,6 +1,7 @@
 /* What responses and notifications say. */
 #include "client/link_internal.h"
 
+#include "base/clock.h"
 #include "wire/protocol.h"
 
 #include <poll.h>
@@ -103,7 +104,7 @@ void link_notified(struct link *link, const struct message *message)
 bool link_notification(struct link *link, double timeout,
                        struct spacebridge_notification *notification)
 {
-    double deadline = timeout < 0 ? -1 : link_now() + timeout;
+    double deadline = timeout < 0 ? -1 : clock_now() + timeout;
 
     link_response_free(link);
     link_queue_send(link);

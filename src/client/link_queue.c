@@ -1,6 +1,8 @@
 /* The queue: requests whose responses are collected later. */
 #include "client/link_internal.h"
 
+#include "base/clock.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +154,8 @@ bool link_queue_collect(struct link *link, struct link_queued *outcome)
             ;
         if (link->fd < 0 || link->queue_answered > 0)
             break;
-        if (link_wait_ready(link, POLLIN, link->silence < 0 ? -1 : link_now() + link->silence) == 0)
+        if (link_wait_ready(link, POLLIN, link->silence < 0 ? -1 : clock_now() + link->silence) ==
+            0)
             link_silent(link);
         else
             link_receive(link);

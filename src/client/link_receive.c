@@ -1,23 +1,16 @@
 /* Receiving: messages, and large results straight into the memory that they are for. */
 #include "client/link_internal.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* Bytes read at a time, and inside a large message. */
 #define READ_SMALL ((size_t)64 * 1024)
 #define READ_LARGE ((size_t)1024 * 1024)
-
-double link_now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 int link_wait_ready(struct link *link, short events, double deadline)
 {
@@ -25,13 +18,13 @@ int link_wait_ready(struct link *link, short events, double deadline)
         struct pollfd ready = {.fd = link->fd, .events = events};
         int milliseconds = -1;
         if (deadline >= 0) {
-            double left = deadline - link_now();
+            double left = deadline - clock_now();
             milliseconds = left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1;
         }
         int count = poll(&ready, 1, milliseconds);
         if (count > 0)
             return ready.revents;
-        if (count == 0 && deadline >= 0 && link_now() >= deadline)
+        if (count == 0 && deadline >= 0 && clock_now() >= deadline)
             return 0;
         if (count < 0 && errno != EINTR) {
             link_lost(link, "poll: %s", strerror(errno));
@@ -157,7 +150,7 @@ bool link_take_bulk(struct link *link, double allowed)
             link_lost(link, "the daemon closed the connection");
             return false;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (link_wait_ready(link, POLLIN, allowed < 0 ? -1 : link_now() + allowed) == 0)
+            if (link_wait_ready(link, POLLIN, allowed < 0 ? -1 : clock_now() + allowed) == 0)
                 link_silent(link);
         } else if (errno != EINTR) {
             link_lost(link, "the connection was lost: %s", strerror(errno));

@@ -1,6 +1,8 @@
 /* Sending: requests, whole, while the daemon may have something to say. */
 #include "client/link_internal.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 /* Sending failed: what the daemon said before it closed is worth more than the errno. */
 static void last_words(struct link *link, int error)
 {
-    double deadline = link_now() + 1;
+    double deadline = clock_now() + 1;
 
     while (link->fd >= 0 && link_wait_ready(link, POLLIN, deadline) != 0) {
         if (!link_receive(link))
@@ -57,7 +59,7 @@ void link_send_all(struct link *link, const struct buffer *first, const void *bo
         if (send_some(link, first, body, size, &sent) || link->fd < 0)
             continue;
         int ready =
-            link_wait_ready(link, POLLIN | POLLOUT, allowed < 0 ? -1 : link_now() + allowed);
+            link_wait_ready(link, POLLIN | POLLOUT, allowed < 0 ? -1 : clock_now() + allowed);
         if (ready == 0)
             link_silent(link);
         else if ((ready & POLLIN) && link_receive(link))

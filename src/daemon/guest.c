@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "daemon/guest.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "target/qtest_open.h"
@@ -256,7 +257,7 @@ bool guest_running(const struct guest *guest)
  * what connects early waits in its backlog. */
 bool guest_wait_ready(struct guest *guest, double seconds, const bool *called_off, char *error)
 {
-    ev_tstamp deadline = ev_time() + seconds;
+    double deadline = clock_now() + seconds;
     while (guest->running) {
         struct stat unused;
         if (stat(guest->gdb.path, &unused) == 0 && stat(guest->qmp.path, &unused) == 0)
@@ -265,7 +266,7 @@ bool guest_wait_ready(struct guest *guest, double seconds, const bool *called_of
             snprintf(error, GUEST_ERROR_SIZE, "called off");
             return false;
         }
-        if (ev_time() > deadline) {
+        if (clock_now() > deadline) {
             snprintf(error, GUEST_ERROR_SIZE, "the guest opened no sockets within %g s", seconds);
             return false;
         }
@@ -282,9 +283,9 @@ void guest_end(struct guest *guest, double grace)
     guest->ending = true;
     if (guest->running)
         kill(guest->pid, SIGTERM);
-    ev_tstamp deadline = ev_time() + grace;
-    while (guest->running && ev_time() < deadline)
-        task_cond_wait(&guest->changed, deadline - ev_time());
+    double deadline = clock_now() + grace;
+    while (guest->running && clock_now() < deadline)
+        task_cond_wait(&guest->changed, deadline - clock_now());
     if (guest->running) {
         log_warning("guest", "process %d does not end by SIGTERM; killed", (int)guest->pid);
         kill(guest->pid, SIGKILL);

@@ -1,4 +1,5 @@
 #include "base/busy_poll.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "rpc/answer.h"
 #include "rpc/calls.h"
@@ -259,25 +260,25 @@ static void say_goodbye(struct rpc_connection *connection)
         rpc_output_write(connection);
     }
     rpc_connection_watch(connection);
-    double end = ev_time() + LINGER;
+    double end = clock_now() + LINGER;
     while (!connection->gone && connection->output.length > 0) {
         turned_out = connection->fault || connection->stopping;
-        double left = end - ev_time();
+        double left = end - clock_now();
         if (turned_out && left <= 0)
             return;
         task_cond_wait(&connection->changed, turned_out ? left : -1);
         if (!turned_out && connection->stopping)
-            end = ev_time() + LINGER;
+            end = clock_now() + LINGER;
     }
     if (connection->gone || !connection->fault)
         return;
     shutdown(connection->fd, SHUT_WR);
-    while (ev_time() < end && wasted < WASTE_MOST) {
+    while (clock_now() < end && wasted < WASTE_MOST) {
         ssize_t count = recv(connection->fd, waste, sizeof waste, MSG_DONTWAIT);
         if (count > 0)
             wasted += (size_t)count;
         else if (count == 0 || (errno != EAGAIN && errno != EINTR) ||
-                 !task_wait_fd(connection->fd, EV_READ, end - ev_time()))
+                 !task_wait_fd(connection->fd, EV_READ, end - clock_now()))
             return;
     }
 }

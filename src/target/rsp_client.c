@@ -1,5 +1,6 @@
 #include "target/rsp_client.h"
 
+#include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
@@ -173,7 +174,7 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)events;
     struct rsp_client *client = timer->data;
-    double left = client->last_heard + client->timeout - ev_now(loop);
+    double left = client->last_heard + client->timeout - clock_now();
     if (left > 0.001) {
         ev_timer_set(timer, left, 0.);
         ev_timer_start(loop, timer);

@@ -84,7 +84,7 @@ struct rsp_client {
     ev_timer silence; /* active while an answer is owed to us */
     ev_timer idle;
     ev_timer later; /* fires at once: what must not happen inside the caller's call */
-    ev_tstamp last_heard, last_reply;
+    double last_heard, last_reply; /* by clock_now() */
     /* bytes since anything came that was waited for, and at the last time that they counted as a
      * sign of life */
     size_t useless, useless_heard;

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "rsp/hex.h"
 #include "target/rsp_inside.h"
@@ -166,7 +167,7 @@ void rsp_watch(struct rsp_client *client)
         ev_timer_stop(client->loop, &client->silence);
     } else if (!ev_is_active(&client->silence)) {
         ev_now_update(client->loop);
-        client->last_heard = ev_now(client->loop);
+        client->last_heard = clock_now();
         ev_timer_set(&client->silence, client->timeout, 0.);
         ev_timer_start(client->loop, &client->silence);
     }
@@ -230,7 +231,7 @@ static void send_resume(struct rsp_client *client)
 
 static unsigned depth_now(const struct rsp_client *client)
 {
-    if (client->depth > 1 && ev_now(client->loop) - client->last_reply > ALONE_AFTER)
+    if (client->depth > 1 && clock_now() - client->last_reply > ALONE_AFTER)
         return 1;
     return client->depth;
 }

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "rsp/hex.h"
 #include "target/rsp_inside.h"
@@ -20,7 +21,7 @@
 /* What was waited for has come, or a part of it. */
 static void progress(struct rsp_client *client)
 {
-    client->last_heard = ev_now(client->loop);
+    client->last_heard = clock_now();
     client->useless = client->useless_heard = 0;
 }
 
@@ -33,7 +34,7 @@ static void count_bytes(struct rsp_client *client, size_t count)
     if (client->useless - client->useless_heard < USELESS_HEARD)
         return;
     client->useless_heard = client->useless;
-    client->last_heard = ev_now(client->loop);
+    client->last_heard = clock_now();
     if (client->useless > USELESS_MOST)
         rsp_client_fail(client, "%zu bytes came, and no answer in them", client->useless);
 }
@@ -129,7 +130,7 @@ bool rsp_terminate(struct buffer *buffer)
 
 static void take_reply(struct rsp_client *client, struct rsp_operation *operation)
 {
-    client->last_reply = ev_now(client->loop);
+    client->last_reply = clock_now();
     progress(client);
     pop_in_flight(client, operation);
     acknowledge(client);

@@ -1,6 +1,7 @@
 #include "target/run_control.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rsp/hex.h"
@@ -418,8 +419,7 @@ enum target_error run_control_interrupt(struct run_control *run)
 enum target_error run_control_wait(struct run_control *run, double timeout, const bool *cancel,
                                    char *text, size_t size)
 {
-    ev_now_update(run->loop);
-    ev_tstamp until = ev_now(run->loop) + timeout;
+    double until = clock_now() + timeout;
     for (;;) {
         enum target_state state = run_control_state(run);
         if (state == TARGET_STATE_HALTED) {
@@ -430,11 +430,10 @@ enum target_error run_control_wait(struct run_control *run, double timeout, cons
             return TARGET_GONE;
         if (cancel && *cancel)
             return TARGET_CANCELLED;
-        double left = timeout < 0 ? -1 : until - ev_now(run->loop);
+        double left = timeout < 0 ? -1 : until - clock_now();
         if (timeout >= 0 && left <= 0)
             return TARGET_RUNNING;
         task_cond_wait(&run->changed, left);
-        ev_now_update(run->loop);
     }
 }
 

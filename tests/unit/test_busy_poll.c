@@ -1,10 +1,14 @@
 #define _GNU_SOURCE
 #include "base/busy_poll.h"
 
+#include "base/clock.h"
+
 #include <check.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPAN 2000u /* microseconds */
@@ -12,6 +16,17 @@
 static struct ev_loop *loop;
 static struct busy_poll busy;
 static int pair[2];
+
+/* Seconds that the time of day is off, for all in this program. */
+static time_t time_of_day;
+
+int clock_gettime(clockid_t id, struct timespec *time)
+{
+    int result = (int)syscall(SYS_clock_gettime, id, time);
+    if (result == 0 && id == CLOCK_REALTIME)
+        time->tv_sec += time_of_day;
+    return result;
+}
 
 static void set_up(void)
 {
@@ -45,10 +60,10 @@ static unsigned turns(void)
 
 START_TEST(it_stays_awake_for_its_span_and_then_sleeps)
 {
-    ev_tstamp start = ev_time();
+    double start = clock_now();
     busy_poll_expect(&busy);
     ck_assert_uint_gt(turns(), 1);
-    ck_assert(ev_time() - start >= SPAN * 1e-6);
+    ck_assert(clock_now() - start >= SPAN * 1e-6);
     /* with no other watcher the loop ends at once: nothing is left that keeps it awake */
     ck_assert(!ev_run(loop, 0));
 }
@@ -57,11 +72,11 @@ END_TEST
 START_TEST(each_expectation_counts_from_its_own_time)
 {
     busy_poll_expect(&busy);
-    ev_tstamp first = busy.until;
+    double first = busy.until;
     ev_run(loop, EVRUN_NOWAIT);
     busy_poll_expect(&busy);
     ck_assert(busy.until > first);
-    ck_assert(busy.until <= ev_time() + SPAN * 1e-6);
+    ck_assert(busy.until <= clock_now() + SPAN * 1e-6);
     busy_poll_stop(&busy);
     ck_assert_uint_eq(turns(), 0);
 }
@@ -96,9 +111,10 @@ END_TEST
 START_TEST(a_clock_that_is_set_back_does_not_keep_it_awake)
 {
     busy_poll_expect(&busy);
-    busy.until += 3600;
-    ev_run(loop, EVRUN_ONCE);
+    time_of_day = -3600;
+    turns();
     ck_assert(!ev_is_active(&busy.awake));
+    time_of_day = 0;
 }
 END_TEST
 
