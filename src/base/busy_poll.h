@@ -12,8 +12,8 @@
 
 struct busy_poll {
     struct ev_loop *loop;
-    ev_tstamp span;  /* seconds */
-    double until;    /* by clock_now() */
+    ev_tstamp span; /* seconds */
+    double until;   /* by clock_now() */
     ev_idle awake;
 };
 

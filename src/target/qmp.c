@@ -1,10 +1,10 @@
 #include "target/qmp.h"
 
 #include "base/buffer.h"
+#include "base/dial.h"
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "target/dial.h"
 #include "target/process.h"
 #include "target/text.h"
 

@@ -2,10 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/busy_poll.h"
+#include "base/dial.h"
 #include "base/paced_reader.h"
 #include "base/task.h"
 #include "target/base64.h"
-#include "target/dial.h"
 
 #include <errno.h>
 #include <stdarg.h>

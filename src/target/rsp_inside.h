@@ -6,9 +6,9 @@
 
 #include "base/buffer.h"
 #include "base/busy_poll.h"
+#include "base/dial.h"
 #include "base/paced_reader.h"
 #include "rsp/packet.h"
-#include "target/dial.h"
 #include "target/rsp_client.h"
 
 #define ROOM "target"

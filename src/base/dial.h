@@ -1,6 +1,6 @@
 /* Connecting to an endpoint in a task, so that the wait can be called off from elsewhere. */
-#ifndef SB_TARGET_DIAL_H
-#define SB_TARGET_DIAL_H
+#ifndef SB_BASE_DIAL_H
+#define SB_BASE_DIAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "target/dial.h"
+#include "base/dial.h"
 
 #include "base/endpoint.h"
 #include "base/task.h"
