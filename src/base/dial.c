@@ -1,46 +1,129 @@
+/* Connects without stopping the loop: names are asked for in a thread, addresses are tried one
+ * after the other, and whoever holds the dial may call it off at any moment. */
 #include "base/dial.h"
 
+#include "base/clock.h"
 #include "base/endpoint.h"
+#include "base/resolve.h"
 #include "base/task.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout, char *message,
-                  size_t size)
+/* One dial: whom, until when, and what became of it. */
+struct attempt {
+    struct dial *dial;
+    const struct endpoint *endpoint;
+    double timeout, until;
+    char *message;
+    size_t size;
+};
+
+static int fail(const struct attempt *attempt, const char *reason)
 {
-    char error[ENDPOINT_ERROR_SIZE], text[ENDPOINT_TEXT_SIZE];
+    char text[ENDPOINT_TEXT_SIZE];
+    snprintf(attempt->message, attempt->size, "%s: %s", endpoint_format(attempt->endpoint, text),
+             reason);
+    return -1;
+}
+
+static int fail_late(const struct attempt *attempt)
+{
+    char reason[80];
+    snprintf(reason, sizeof reason, "no connection within %g s", attempt->timeout);
+    return fail(attempt, attempt->dial->called_off ? "called off" : reason);
+}
+
+/* The addresses behind a name; NULL, with the message set. */
+static struct addrinfo *look_up(const struct attempt *attempt)
+{
+    struct addrinfo *list = resolve_number(attempt->endpoint);
+    if (list)
+        return list;
+    struct resolve *resolve = resolve_start(attempt->endpoint);
+    if (!resolve) {
+        fail(attempt, strerror(errno));
+        return NULL;
+    }
+    const char *reason = NULL;
+    attempt->dial->resolving = resolve;
+    double left = attempt->until - clock_now();
+    task_wait_fd(resolve_fd(resolve), EV_READ, left > 0 ? left : 0);
+    attempt->dial->resolving = NULL;
+    if (!attempt->dial->called_off)
+        list = resolve_take(resolve, &reason);
+    if (reason)
+        fail(attempt, reason);
+    else if (!list)
+        fail_late(attempt);
+    resolve_drop(resolve);
+    return list;
+}
+
+/* Wait for the outcome of a connect that was started. Returns fd, or -1 with the message set. */
+static int await(const struct attempt *attempt, int fd)
+{
+    struct dial *dial = attempt->dial;
     int reason = 0;
     socklen_t length = sizeof reason;
-    int fd = endpoint_connect_start(endpoint, error);
-
-    endpoint_format(endpoint, text);
-    if (fd < 0) {
-        snprintf(message, size, "%s", error);
-        return -1;
-    }
-    *dial = (struct dial){.waiting = true, .fd = fd};
-    int ready = task_wait_fd(fd, EV_WRITE, timeout);
+    double left = attempt->until - clock_now();
+    dial->waiting = true;
+    dial->fd = fd;
+    int ready = task_wait_fd(fd, EV_WRITE, left > 0 ? left : 0);
     dial->waiting = false;
-    if (dial->called_off)
-        snprintf(message, size, "%s: called off", text);
-    else if (!ready)
-        snprintf(message, size, "%s: no connection within %g s", text, timeout);
+    if (dial->called_off || !ready)
+        fail_late(attempt);
     else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length) != 0 || reason != 0)
-        snprintf(message, size, "%s: %s", text, strerror(reason != 0 ? reason : errno));
+        fail(attempt, strerror(reason != 0 ? reason : errno));
     else
         return fd;
     close(fd);
     return -1;
 }
 
+/* One address of it; NULL: a unix socket. */
+static int try_address(const struct attempt *attempt, const struct addrinfo *address)
+{
+    char error[ENDPOINT_ERROR_SIZE];
+    int fd = endpoint_connect_start(attempt->endpoint, address, error);
+    if (fd >= 0)
+        return await(attempt, fd);
+    snprintf(attempt->message, attempt->size, "%s", error);
+    return -1;
+}
+
+int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout, char *message,
+                  size_t size)
+{
+    struct attempt attempt = {.dial = dial,
+                              .endpoint = endpoint,
+                              .timeout = timeout,
+                              .until = clock_now() + timeout,
+                              .message = message,
+                              .size = size};
+    *dial = (struct dial){.fd = -1};
+    if (endpoint->kind == ENDPOINT_UNIX)
+        return try_address(&attempt, NULL);
+    struct addrinfo *list = look_up(&attempt);
+    int fd = -1;
+    for (const struct addrinfo *at = list; at && fd < 0 && !dial->called_off; at = at->ai_next)
+        fd = try_address(&attempt, at);
+    if (list)
+        freeaddrinfo(list);
+    return fd;
+}
+
 void dial_call_off(struct dial *dial)
 {
-    if (!dial->waiting)
+    if (!dial->waiting && !dial->resolving)
         return;
     dial->called_off = true;
-    shutdown(dial->fd, SHUT_RDWR); /* ends the task's wait */
+    if (dial->resolving)
+        resolve_wake(dial->resolving);
+    else
+        shutdown(dial->fd, SHUT_RDWR); /* ends the task's wait */
 }

@@ -6,16 +6,20 @@
 #include <stddef.h>
 
 struct endpoint;
+struct resolve;
 
 /* Zero-initialise. */
 struct dial {
     bool waiting;
-    bool called_off; /* the last dial was */
-    int fd;          /* while waiting */
+    bool called_off;           /* the last dial was */
+    int fd;                    /* while waiting */
+    struct resolve *resolving; /* while a name is asked for */
 };
 
-/* Connect, in a task that nobody else dials in: a descriptor that does not block, or -1 and the
- * reason, with the endpoint named, in message (size bytes). timeout: seconds. */
+/* Connect, in a task that nobody else dials in, to the first address behind the endpoint that takes
+ * it: a descriptor that does not block, or -1 and the reason, with the endpoint named, in message
+ * (size bytes). timeout: seconds, for the name and all addresses together. The loop goes on
+ * meanwhile. */
 int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout, char *message,
                   size_t size);
 /* Have a dial that waits fail at once; harmless when none does. */

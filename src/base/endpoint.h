@@ -9,6 +9,8 @@
 
 enum endpoint_kind { ENDPOINT_UNIX, ENDPOINT_TCP };
 
+struct addrinfo;
+
 struct endpoint {
     enum endpoint_kind kind;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* ENDPOINT_UNIX */
@@ -42,8 +44,10 @@ int endpoint_accept(int listener);
 int endpoint_connect(const struct endpoint *endpoint, double timeout, bool nonblocking,
                      char *error);
 /* Start to connect without waiting: a non-blocking descriptor that becomes writable when the
- * outcome is known (SO_ERROR), or -1 with error set. Host names are resolved on the spot. */
-int endpoint_connect_start(const struct endpoint *endpoint, char *error);
+ * outcome is known (SO_ERROR), or -1 with error set. address: one of those behind a TCP endpoint
+ * (base/resolve.h); NULL for a unix socket. */
+int endpoint_connect_start(const struct endpoint *endpoint, const struct addrinfo *address,
+                           char *error);
 /* Remove the socket file of a unix endpoint that we listened on. */
 void endpoint_unlink(const struct endpoint *endpoint);
 

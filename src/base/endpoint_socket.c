@@ -327,21 +327,16 @@ static int start_address(int family, const struct sockaddr *address, socklen_t s
     return fd;
 }
 
-int endpoint_connect_start(const struct endpoint *endpoint, char *error)
+int endpoint_connect_start(const struct endpoint *endpoint, const struct addrinfo *address,
+                           char *error)
 {
-    int fd = -1;
+    struct sockaddr_un path;
+    int fd;
     if (endpoint->kind == ENDPOINT_UNIX) {
-        struct sockaddr_un address = unix_address(endpoint);
-        fd = start_address(AF_UNIX, (const struct sockaddr *)&address, sizeof(address));
+        path = unix_address(endpoint);
+        fd = start_address(AF_UNIX, (const struct sockaddr *)&path, sizeof(path));
     } else {
-        struct addrinfo *list = resolve(endpoint, error);
-        if (!list)
-            return -1;
-        for (const struct addrinfo *at = list; at && fd < 0; at = at->ai_next)
-            fd = start_address(at->ai_family, at->ai_addr, at->ai_addrlen);
-        int reason = errno;
-        freeaddrinfo(list);
-        errno = reason;
+        fd = start_address(address->ai_family, address->ai_addr, address->ai_addrlen);
     }
     if (fd < 0)
         fail(error, endpoint, "cannot connect: %s", strerror(errno));
