@@ -21,7 +21,7 @@ static void piece_mark(struct target_region *piece, const struct pci_bar *bar)
 {
     piece->pci_bar = bar->known;
     piece->prefetchable = bar->prefetchable;
-    if (bar->unknown && piece->kind != REGION_DEVICE)
+    if (bar->unknown && (piece->kind == REGION_RAM || piece->kind == REGION_ROM))
         piece->unknown = true;
 }
 
@@ -74,10 +74,8 @@ static bool regions_take(struct memory_map *map, struct flat_view *view)
         memory_map_doubt(map, 0);
         return true;
     }
-    for (size_t i = 0; i < view->count; i++)
-        if (view->ranges[i].kind != REGION_NONE)
-            view->ranges[map->count++] = view->ranges[i];
     map->regions = view->ranges;
+    map->count = view->count;
     *view = (struct flat_view){0};
     return true;
 }
@@ -87,7 +85,7 @@ static void doubt_bars(struct memory_map *map)
 {
     map->doubtful_bars = true;
     for (size_t i = 0; i < map->count; i++)
-        if (map->regions[i].kind != REGION_DEVICE)
+        if (map->regions[i].kind == REGION_RAM || map->regions[i].kind == REGION_ROM)
             map->regions[i].unknown = true;
 }
 
@@ -112,9 +110,10 @@ bool memory_map_parse(struct memory_map *map, const char *mtree, const char *add
     return done;
 }
 
-void memory_map_find(const struct memory_map *map, uint64_t physical, struct target_region *out)
+/* The first region that ends at or after physical. */
+static size_t index_of(const struct memory_map *map, uint64_t physical)
 {
-    size_t low = 0, high = map->count; /* the first region that ends at or after physical */
+    size_t low = 0, high = map->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (map->regions[middle].last < physical)
@@ -122,15 +121,32 @@ void memory_map_find(const struct memory_map *map, uint64_t physical, struct tar
         else
             high = middle;
     }
-    if (low < map->count && map->regions[low].first <= physical) {
-        *out = map->regions[low];
+    return low;
+}
+
+void memory_map_find(const struct memory_map *map, uint64_t physical, struct target_region *out)
+{
+    size_t index = index_of(map, physical);
+    if (index < map->count && map->regions[index].first <= physical) {
+        const struct target_region *region = &map->regions[index];
+        *out = *region;
+        if (region->kind == REGION_NONE)
+            *out = (struct target_region){
+                .first = region->first, .last = region->last, .kind = REGION_NONE};
         return;
     }
     *out = (struct target_region){.kind = REGION_NONE, .last = UINT64_MAX};
-    if (low > 0)
-        out->first = map->regions[low - 1].last + 1;
-    if (low < map->count)
-        out->last = map->regions[low].first - 1;
+    if (index > 0)
+        out->first = map->regions[index - 1].last + 1;
+    if (index < map->count)
+        out->last = map->regions[index].first - 1;
+}
+
+bool memory_map_says_none(const struct memory_map *map, uint64_t physical)
+{
+    size_t index = index_of(map, physical);
+    return index < map->count && map->regions[index].first <= physical &&
+           map->regions[index].kind == REGION_NONE;
 }
 
 bool memory_map_unknown(const struct memory_map *map, uint64_t physical, uint64_t length)
@@ -139,7 +155,7 @@ bool memory_map_unknown(const struct memory_map *map, uint64_t physical, uint64_
     while (length > 0) {
         struct target_region region;
         memory_map_find(map, at, &region);
-        if (region.unknown)
+        if (region.unknown || (region.kind == REGION_NONE && !memory_map_says_none(map, at)))
             return true;
         uint64_t left = region.last - at; /* bytes behind this one */
         if (left >= length - 1)

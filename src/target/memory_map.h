@@ -13,7 +13,8 @@
 
 /* Zero-initialise: an empty map, all of it one hole, no buses. */
 struct memory_map {
-    struct target_region *regions; /* ascending, disjoint, none of them REGION_NONE */
+    /* ascending, disjoint; REGION_NONE where a line says that nobody answers */
+    struct target_region *regions;
     size_t count;
     bool distrusted;        /* no range is believed: all is one unknown region, but for the BARs */
     bool doubtful_bars;     /* any RAM may lie in a BAR */
@@ -34,7 +35,9 @@ bool memory_map_parse(struct memory_map *map, const char *mtree, const char *add
                       const struct pci_bars *bars, struct text_notes *notes);
 /* The region that holds that address, or the hole (REGION_NONE, name "") with its whole extent. */
 void memory_map_find(const struct memory_map *map, uint64_t physical, struct target_region *out);
-/* Does any of these length bytes lie in an unknown region? */
+/* Does a line of the map say that nobody answers there (of a hole between lines none does)? */
+bool memory_map_says_none(const struct memory_map *map, uint64_t physical);
+/* Does any of these length bytes lie in an unknown region, or in a hole between lines? */
 bool memory_map_unknown(const struct memory_map *map, uint64_t physical, uint64_t length);
 /* What was said of that region is not so: it is unknown from now on. */
 void memory_map_doubt(struct memory_map *map, size_t index);

@@ -91,7 +91,7 @@ static enum target_error find_regions(struct translate *translate, target_client
             continue;
         if (qemu) {
             memory_map_find(&translate->map, out[i].physical, &out[i].region);
-            if (out[i].region.unknown)
+            if (out[i].region.unknown || out[i].region.kind == REGION_NONE)
                 error = translate_classify(translate, client, out[i].physical, &out[i].region);
         } else {
             ram_region(&out[i].region);

@@ -292,6 +292,25 @@ static enum target_error ask_region(struct translate *translate, target_client c
     return error;
 }
 
+/* A hole, which a lost line may have left: ask whether nobody answers there. */
+static enum target_error ask_hole(struct translate *translate, target_client client,
+                                  uint64_t physical, struct target_region *region)
+{
+    struct text_notes notes = {0};
+    struct place here;
+    enum target_error error = ask_place(translate, client, physical, &here);
+    if (error != TARGET_OK || here.what == MONITOR_HOST_NOTHING ||
+        here.what == MONITOR_HOST_UNKNOWN)
+        return error;
+    text_note(&notes, "the memory map has a hole at 0x%" PRIx64 "-0x%" PRIx64 ", and it is none",
+              region->first, region->last);
+    log_notes(translate, &notes);
+    region->kind = REGION_DEVICE;
+    region->unknown = true;
+    snprintf(region->name, sizeof region->name, "unknown range");
+    return ask_region(translate, client, physical, region);
+}
+
 enum target_error translate_classify(struct translate *translate, target_client client,
                                      uint64_t physical, struct target_region *out)
 {
@@ -300,13 +319,17 @@ enum target_error translate_classify(struct translate *translate, target_client 
         return error;
     memory_map_find(&translate->map, physical, out);
     if (out->unknown && out->kind == REGION_DEVICE)
-        error = ask_region(translate, client, physical, out);
-    return error;
+        return ask_region(translate, client, physical, out);
+    if (out->kind == REGION_NONE && !memory_map_says_none(&translate->map, physical))
+        return ask_hole(translate, client, physical, out);
+    return TARGET_OK;
 }
 
 bool translate_unknown(const struct translate *translate, const struct target_run *runs,
                        size_t count)
 {
+    if (translate->map.count == 0)
+        return false; /* nobody has asked for it yet */
     for (size_t i = 0; i < count; i++)
         if (memory_map_unknown(&translate->map, runs[i].address, runs[i].length))
             return true;

@@ -67,7 +67,7 @@ enum target_error ways_natural(struct ways *ways, struct target_run *runs, size_
 enum target_error ways_by_stub(struct ways *ways, target_client client, struct target_run *runs,
                                size_t count, bool is_natural, bool write);
 /* Runs some of which reach an unknown region: by the stub alone while the target is halted. What is
- * written to memory there counts as far as it is read back. */
+ * written to memory there counts where it is read back. */
 enum target_error ways_unknown(struct ways *ways, target_client client, enum target_access access,
                                struct target_run *runs, size_t count, bool write);
 /* Runs of RAM and ROM in bulk, by whichever ways are best. */

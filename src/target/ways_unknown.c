@@ -42,15 +42,8 @@ static enum target_error move(struct ways *ways, target_client client, enum targ
     return error;
 }
 
-static size_t equal_bytes(const uint8_t *left, const uint8_t *right, size_t length)
-{
-    size_t count = 0;
-    while (count < length && left[count] == right[count])
-        count++;
-    return count;
-}
-
-/* Read back what was written. One run after the other: what is compared is not kept. */
+/* Read back what was written, one run after the other. A run lies in memory of one kind: where it
+ * reads otherwise in part, none of it was taken. */
 static enum target_error prove(struct ways *ways, target_client client, struct target_run *runs,
                                size_t count)
 {
@@ -61,11 +54,12 @@ static enum target_error prove(struct ways *ways, target_client client, struct t
         if (!bytes)
             return TARGET_NO_MEMORY;
         move(ways, client, TARGET_ACCESS_BULK, &back, 1, false);
-        size_t equal = equal_bytes(bytes, runs[i].bytes, back.done);
+        bool equal = back.done == runs[i].done && memcmp(bytes, runs[i].bytes, runs[i].done) == 0;
         free(bytes);
-        if (equal < runs[i].done)
-            runs[i].error = back.done == runs[i].done ? TARGET_FAULT : back.error;
-        runs[i].done = equal;
+        if (equal)
+            continue;
+        runs[i].error = back.done == runs[i].done ? TARGET_FAULT : back.error;
+        runs[i].done = 0;
     }
     return first_error(runs, count);
 }
