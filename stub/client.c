@@ -249,8 +249,9 @@ bool client_select_processor(struct client *client)
 
 bool client_sees_running(const struct client *client)
 {
-    return !client->front->config.attach_halt && client->features.kind == CLIENT_GDB &&
-           front_is_qemu(client->front) && front_state(client->front) == TARGET_STATE_RUNNING;
+    return !client->front->config.attach_halt && client->features.modern &&
+           !client->thread_suffix && front_is_qemu(client->front) &&
+           front_state(client->front) == TARGET_STATE_RUNNING;
 }
 
 bool client_needs_halt(struct client *client, const char *what)

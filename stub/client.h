@@ -42,7 +42,10 @@ struct client {
     bool gone;     /* nobody listens any more: give up what takes long */
     bool no_ack;   /* it asked for it */
 
-    struct client_features features;
+    struct client_features announced; /* by its qSupported, which agrees on things once */
+    struct client_features features;  /* as it turned out since */
+    /* The form of the bytes of an x reply: as agreed, or as the first x shows. */
+    enum { X_FORM_OPEN, X_FORM_BARE, X_FORM_MARKED } x_form;
     bool thread_suffix, list_threads, error_strings; /* lldb's wishes */
     int64_t general, resumed;                        /* Hg, Hc: 0 any, -1 all */
     bool physical;                                   /* Qqemu.PhyMemMode:1 */
@@ -115,9 +118,9 @@ enum {
 int64_t client_thread(struct client *client, const struct thread_id *suffix);
 /* Have the session look at memory as the selected thread does. False: the reply says why. */
 bool client_select_processor(struct client *client);
-/* Is this a gdb that shall attach to a target that goes on running? gdb wants a stop and registers
- * before it gives its user a prompt: it is told of a stop by no signal, and of registers that are
- * not available, which it knows. */
+/* Is this a client like gdb, that shall attach to a target that goes on running? gdb wants a stop
+ * and registers before it gives its user a prompt: it is told of a stop by no signal, and of
+ * registers that are not available, which it knows. lldb, which asks for suffixes, does not. */
 bool client_sees_running(const struct client *client);
 /* True when the target is halted; else the reply says that it runs, or is gone. */
 bool client_needs_halt(struct client *client, const char *what);

@@ -147,8 +147,8 @@ static void send_packet(void *context, const void *payload, size_t length)
     struct connection *connection = context;
 
     buffer_clear(&connection->last);
-    /* Runs are shortened for gdb alone: of the others not all can take it. */
-    bool good = connection->client.features.kind == CLIENT_GDB
+    /* Runs are shortened for those that announced much: of the others not all can take it. */
+    bool good = connection->client.features.modern
                     ? packet_frame_rle(&connection->last, payload, length)
                     : packet_frame(&connection->last, payload, length, true);
     if (!good) {

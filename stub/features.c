@@ -25,33 +25,44 @@ static bool word_is(const char *at, size_t length, const char *word)
     return length == strlen(word) && memcmp(at, word, length) == 0;
 }
 
+static void take_word(struct client_features *features, const char *at, size_t length)
+{
+    if (word_is(at, length, "multiprocess+"))
+        features->multiprocess = true;
+    else if (word_is(at, length, "swbreak+"))
+        features->swbreak = true;
+    else if (word_is(at, length, "hwbreak+"))
+        features->hwbreak = true;
+    else if (word_is(at, length, "error-message+"))
+        features->error_message = true;
+    features->any = features->any || (length > 1 && at[length - 1] == '+');
+}
+
 void features_parse_client(struct client_features *features, const struct request *request)
 {
     const char *at = request->text + strlen("qSupported"), *end = request->text + request->length;
+    bool leaves_out_processes = false;
 
-    *features = (struct client_features){.kind = CLIENT_OTHER};
+    *features = (struct client_features){.kind = CLIENT_OTHER, .announced = true};
     if (at == end || word_is(at, (size_t)(end - at), ":xmlRegisters=i386,arm,mips"))
         features->kind = CLIENT_IDA;
     while (at < end) {
         at++; /* the colon, then semicolons */
         const char *stop = memchr(at, ';', (size_t)(end - at));
         size_t length = (size_t)((stop ? stop : end) - at);
-        if (word_is(at, length, "multiprocess+"))
-            features->multiprocess = true;
-        else if (word_is(at, length, "swbreak+"))
-            features->swbreak = true;
-        else if (word_is(at, length, "hwbreak+"))
-            features->hwbreak = true;
-        else if (word_is(at, length, "error-message+"))
-            features->error_message = true;
-        else if (word_is(at, length, "xmlRegisters=i386,arm,mips,arc"))
-            features->kind = CLIENT_LLDB;
+        take_word(features, at, length);
+        if (word_is(at, length, "xmlRegisters=i386,arm,mips,arc"))
+            leaves_out_processes = true;
         at += length;
     }
-    if (features->swbreak)
+    if (leaves_out_processes)
+        features->kind = CLIENT_LLDB;
+    else if (features->swbreak)
         features->kind = CLIENT_GDB;
-    /* lldb says that it takes process ids and then leaves them out where they are needed. */
-    if (features->kind == CLIENT_LLDB)
+    features->modern = features->swbreak;
+    /* Who announces that has been seen to say that it takes process ids, and to leave them out
+     * where they are needed. */
+    if (leaves_out_processes)
         features->multiprocess = false;
 }
 
@@ -122,7 +133,7 @@ bool features_reply(struct buffer *reply, const struct client_features *client,
         good = good && buffer_printf(reply, ";ReverseStep+");
     if (offer->reverse_continue)
         good = good && buffer_printf(reply, ";ReverseContinue+");
-    if (client->kind == CLIENT_GDB)
+    if (client->modern)
         good = good && buffer_printf(reply, ";binary-upload+");
     if (client->error_message)
         good = good && buffer_printf(reply, ";error-message+");
@@ -147,7 +158,7 @@ bool features_chunk(struct buffer *reply, const struct buffer *document, uint64_
            buffer_append(reply, buffer_bytes(document) + offset, last ? left : count);
 }
 
-void features_for_ida(struct buffer *document)
+void features_for_old(struct buffer *document)
 {
     static const char refused[] = "<architecture>i8086</architecture>";
     static const char taken[] = "<architecture>i386</architecture> ";

@@ -14,7 +14,7 @@
  */
 #define FEATURES_PACKET_SIZE ((size_t)0x20000)
 
-/* Who is there, as far as it shows in what it says. */
+/* Who is there, as far as it shows in what it says. For people only: nothing is decided by it. */
 enum client_kind {
     CLIENT_OTHER,
     CLIENT_GDB,  /* says swbreak+ */
@@ -23,11 +23,17 @@ enum client_kind {
 };
 const char *client_kind_text(enum client_kind kind);
 
+/* What a client has announced. */
 struct client_features {
     enum client_kind kind;
-    bool multiprocess;
+    bool announced;    /* there was a qSupported */
+    bool any;          /* it announced something that it can do, with a + */
+    bool multiprocess; /* and it does name processes */
     bool swbreak, hwbreak;
     bool error_message; /* E.text is understood */
+    /* It gets the words and forms that came late to the protocol: binary-upload (the bytes of an x
+     * reply behind a b), run-length. */
+    bool modern;
 };
 void features_parse_client(struct client_features *features, const struct request *request);
 
@@ -49,8 +55,8 @@ bool features_have(const char *upstream, const char *feature);
 /* Append a qXfer reply: m or l and the part of document asked for, at most most bytes. */
 bool features_chunk(struct buffer *reply, const struct buffer *document, uint64_t offset,
                     uint64_t length, size_t most);
-/* IDA refuses i8086: give i386. In place. */
-void features_for_ida(struct buffer *document);
+/* Clients that announce nothing (IDA) refuse i8086: give i386. In place. */
+void features_for_old(struct buffer *document);
 /* All of the address space as memory: addresses are virtual ones, what is behind them is the page
  * tables' affair and changes, and a debugger takes what a map does not list for not there. */
 bool features_memory_map(struct buffer *document, unsigned pointer_size);

@@ -99,16 +99,27 @@ static bool looks_like_error(const uint8_t *bytes, size_t length)
            (length == 3 || bytes[3] == ';');
 }
 
+/* Does this client want a b before the bytes of an x reply? It was told so in our reply to its
+ * qSupported. One that does not know of it asks for 0 bytes first, takes OK for yes, and wants them
+ * bare. */
+static bool is_marked(struct client *client, const struct request *request)
+{
+    uint64_t address, length;
+
+    if (client->x_form == X_FORM_OPEN && request_range(request, 1, &address, &length))
+        client->x_form = client->announced.modern && length > 0 ? X_FORM_MARKED : X_FORM_BARE;
+    return client->x_form == X_FORM_MARKED;
+}
+
 void memory_do_read_binary(struct client *client, const struct request *request)
 {
+    bool marked = is_marked(client, request);
     uint8_t *bytes;
     uint32_t done;
 
     if (!read_request(client, request, READ_BINARY_MOST, &bytes, &done))
         return;
-    /* gdb, which was told of binary-upload, wants a b before the bytes; lldb asks for 0 bytes first
-     * and takes OK for yes. */
-    if (client->features.kind == CLIENT_GDB) {
+    if (marked) {
         reply_text(client, "b");
         reply_bytes(client, bytes, done);
     } else if (done == 0) {

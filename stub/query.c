@@ -19,10 +19,16 @@ void query_do_supported(struct client *client, const struct request *request)
 {
     struct stub_offer offer;
 
-    features_parse_client(&client->features, request);
-    log_debug(ROOM, "%s: %s", client->name, client_kind_text(client->features.kind));
+    /* Once agreed it stays: a second one comes from a person who tries packets. */
+    if (!client->announced.announced) {
+        features_parse_client(&client->announced, request);
+        client->features = client->announced;
+        if (client->thread_suffix)
+            client->features.multiprocess = false;
+        log_debug(ROOM, "%s: %s", client->name, client_kind_text(client->features.kind));
+    }
     front_offer(client->front, client_id(client), &offer);
-    features_reply(&client->reply, &client->features, &offer);
+    features_reply(&client->reply, &client->announced, &offer);
 }
 
 void query_do_no_ack(struct client *client, const struct request *request)
@@ -108,8 +114,8 @@ static void description(struct client *client, const struct request_xfer *xfer)
     struct buffer document = {0};
 
     if (front_document(client->front, client_id(client), "features", xfer->annex, &document)) {
-        if (client->features.kind == CLIENT_IDA)
-            features_for_ida(&document);
+        if (!client->features.any)
+            features_for_old(&document);
         reply_document(client, xfer, &document);
     } else if (front_state(client->front) == TARGET_STATE_HALTED) {
         reply_text(client, "E00"); /* no such annex */

@@ -246,3 +246,16 @@ def test_after_a_gdb_on_qemu_itself(new_guest, new_daemon):
     assert rpc.ReadVirtual(guest.map.a, 4) == bytes(4)
     rpc.go()
     rpc.close()
+
+
+def test_packets_by_hand_change_nothing(bridge):
+    """A second qSupported, and lldb's probe: gdb reads memory in the form that was agreed."""
+    made = bridge("x86_64")
+    data = made.map.a
+    made.guest.write(data, bytes(range(0x41, 0x51)))
+    output = run_gdb(made.daemon.endpoints["stub"][0], [
+        f"x/4xb {data:#x}", "maint packet qSupported:xmlRegisters=i386", "maint packet x0,0",
+        f"set var *(char *){data:#x} = 0x31", f"x/4xb {data:#x}", "info threads"])
+    assert "0x41\t0x42\t0x43\t0x44" in output, output
+    assert "0x31\t0x42\t0x43\t0x44" in output, output
+    assert "Thread 1.2" in output, output

@@ -90,6 +90,21 @@ def test_over_tcp(bridge):
     processes.until(made.guest.running, "the guest to run")
 
 
+def test_packets_by_hand_change_nothing(bridge):
+    """A second qSupported, and other packets that lldb has sent before: it reads memory in the form that was agreed."""
+    made = bridge("x86_64")
+    made.guest.write(made.map.a, bytes(range(0x41, 0x51)))
+    output = run_lldb(made.daemon.endpoints["stub"][0], [
+        f"memory read -s 1 -c 4 -f x {made.map.a:#x}",
+        "process plugin packet send qSupported:xmlRegisters=i386",
+        "process plugin packet send x0,0",
+        f"memory write {made.map.a:#x} 0x31",
+        f"memory read -s 1 -c 4 -f x {made.map.a:#x}", "detach"])
+    assert "0x41 0x42 0x43 0x44" in output, output
+    assert "0x31 0x42 0x43 0x44" in output, output
+    processes.until(made.guest.running, "the guest to run")
+
+
 @pytest.mark.parametrize("arch", ["i386", "aarch64"])
 def test_other_machines(bridge, arch):
     made = bridge(arch)

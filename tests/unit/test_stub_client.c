@@ -133,6 +133,51 @@ START_TEST(binary_reads)
 }
 END_TEST
 
+/* As lldb 14 to 19 do, whatever we have announced. */
+START_TEST(binary_reads_of_one_that_asks_for_none_first)
+{
+    memcpy(fake_byte(&stub.fake, 0x100000), "abcd", 4);
+    hello(&one);
+    expect(&one, "x0,0", "OK");
+    expect(&one, "x1000,4", "abcd");
+    expect(&one, "x1000,0", "OK");
+    hello(&one);
+    expect(&one, "x1000,4", "abcd");
+    hello(&other);
+    expect(&other, "x", "E22"); /* no read at all decides nothing */
+    expect(&other, "x3000,3", "E14");
+    expect(&other, "x0,0", "b");
+    expect(&other, "x1000,4", "babcd");
+}
+END_TEST
+
+START_TEST(what_was_agreed_stays)
+{
+    char first[sizeof one.last];
+    memcpy(fake_byte(&stub.fake, 0x100000), "abcd", 4);
+    hello(&one);
+    strcpy(first, one.last);
+    ck_assert_ptr_nonnull(strstr(first, "binary-upload+"));
+    ask(&one, "QThreadSuffixSupported");
+    static const char *const others[] = {"qSupported", "qSupported:xmlRegisters=i386,arm,mips",
+                                         "qSupported:xmlRegisters=i386,arm,mips,arc;error-message+",
+                                         "qSupported:swbreak-"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        expect(&one, others[i], first);
+        expect(&one, "x1000,4", "babcd");
+        expect(&one, "m1000,g", "E22"); /* no text: that was not announced */
+    }
+    /* and what was not is not there by a second one */
+    ask(&other, "qSupported");
+    strcpy(first, other.last);
+    ck_assert_ptr_null(strstr(first, "binary-upload+"));
+    hello(&other);
+    ck_assert_str_eq(other.last, first);
+    expect(&other, "x1000,4", "abcd");
+    expect(&other, "qC", "QC1");
+}
+END_TEST
+
 START_TEST(physical_mode)
 {
     *fake_byte(&stub.fake, 0x103000) = 0x5a;
@@ -471,6 +516,8 @@ int main(void)
     tcase_add_test(tcase, memory);
     tcase_add_test(tcase, eight_reads_cost_one);
     tcase_add_test(tcase, binary_reads);
+    tcase_add_test(tcase, binary_reads_of_one_that_asks_for_none_first);
+    tcase_add_test(tcase, what_was_agreed_stays);
     tcase_add_test(tcase, physical_mode);
     tcase_add_test(tcase, search_and_crc);
     tcase_add_test(tcase, registers);

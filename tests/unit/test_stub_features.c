@@ -34,6 +34,16 @@ START_TEST(who_is_it)
     ck_assert_int_eq(parse("qSupported:xmlRegisters=i386").kind, CLIENT_OTHER);
     features = parse("qSupported:multiprocess+x;xswbreak+;;;");
     ck_assert(!features.multiprocess && !features.swbreak);
+    ck_assert(features.any && !features.modern && features.announced);
+    /* a later lldb announces more, and is the same in that */
+    features = parse("qSupported:xmlRegisters=i386,arm,mips,arc;multiprocess+;fork-events+;"
+                     "vfork-events+;swbreak+;hwbreak+");
+    ck_assert(!features.multiprocess && features.swbreak && features.modern && features.any);
+    ck_assert_int_eq(features.kind, CLIENT_LLDB);
+    features = parse("qSupported:swbreak+");
+    ck_assert(features.modern);
+    ck_assert(!parse("qSupported").any && !parse("qSupported:xmlRegisters=i386,arm,mips").any);
+    ck_assert(!parse("qSupported:+").any && !parse("qSupported:a-;b?;c=+1").any);
     parse("qSupported:");
     parse("qSupported;");
 }
@@ -113,15 +123,15 @@ START_TEST(ida_and_i8086)
 {
     struct buffer document = {0};
     buffer_printf(&document, "<target><architecture>i8086</architecture><x/></target>");
-    features_for_ida(&document);
+    features_for_old(&document);
     ck_assert_str_eq(text_of(&document), "<target><architecture>i386</architecture> <x/></target>");
     buffer_clear(&document);
     buffer_printf(&document, "<target><architecture>i386:x86-64</architecture></target>");
-    features_for_ida(&document);
+    features_for_old(&document);
     ck_assert_str_eq(text_of(&document),
                      "<target><architecture>i386:x86-64</architecture></target>");
     buffer_clear(&document);
-    features_for_ida(&document);
+    features_for_old(&document);
     buffer_free(&document);
 }
 END_TEST
