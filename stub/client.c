@@ -225,13 +225,36 @@ bool client_stop_due(const struct client *client)
 
 /* Who asks for memory or registers, in a way the upstream understands */
 
+/* Only a step, a breakpoint and a watchpoint are a processor's own: SIGTRAP, and since the first
+ * client has come. */
+bool client_stop_is_nobodys(const struct client *client)
+{
+    const struct front *front = client->front;
+    struct stop stop;
+
+    return front_is_qemu(front) &&
+           (front->stops == 0 || !stop_parse(&stop, front->stop) || stop.signal != 5);
+}
+
+int64_t client_stop_thread(struct client *client)
+{
+    struct front *front = client->front;
+    int64_t own = client->general > 0 ? client->general : client->resumed;
+
+    if (!client_stop_is_nobodys(client))
+        return front_stop_thread(front);
+    if (client->told > 0 && client->told_stops == front->stops)
+        own = client->told;
+    return own > 0 && front_has_thread(front, client_id(client), own) ? own : 1;
+}
+
 int64_t client_thread(struct client *client, const struct thread_id *suffix)
 {
     if (suffix && suffix->thread > 0)
         return suffix->thread;
     if (client->general > 0)
         return client->general;
-    return front_stop_thread(client->front);
+    return client_stop_thread(client);
 }
 
 bool client_select_processor(struct client *client)

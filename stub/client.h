@@ -56,6 +56,8 @@ struct client {
      * is taken. */
     bool waiting;
     uint64_t stops_seen;
+    int64_t told;         /* the thread that it was told has stopped; 0: none yet */
+    uint64_t told_stops;  /* at which stop that was */
     uint64_t losses_seen; /* of the front, when this client attached */
 
     struct buffer reply;   /* of the request under way */
@@ -113,6 +115,11 @@ enum {
     ERROR_GONE = 0x05,    /* EIO */
 };
 
+/* The thread that the last stop is about, as this client has to see it: where it is about none, the
+ * one that it was told or, before, that it has selected, or the first. */
+int64_t client_stop_thread(struct client *client);
+/* Is it about none? A QEMU that was interrupted names the processor that it had resumed last. */
+bool client_stop_is_nobodys(const struct client *client);
 /* The thread of a register or memory request: the suffix's, else Hg's, else the one that stopped.
  */
 int64_t client_thread(struct client *client, const struct thread_id *suffix);

@@ -190,8 +190,8 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "there is no such thread");
         return;
     }
-    bool this = id.thread == front_stop_thread(client->front) &&
-                stop_parse(&stop, client->front->stop) && (stop.kind == 'T' || stop.kind == 'S');
+    bool this = id.thread == client_stop_thread(client) && stop_parse(&stop, client->front->stop) &&
+                (stop.kind == 'T' || stop.kind == 'S');
     reply_text(client, "T%02xthread:%s;", this ? stop.signal : 0,
                thread_format(text, client->features.multiprocess,
                              front_process(client->front, client_id(client)), id.thread));

@@ -68,7 +68,8 @@ static void tell_stop(struct client *client)
     struct stop_view view = {
         .multiprocess = client->features.multiprocess,
         .process = front_process(front, client_id(client)),
-        .thread = front_stop_thread(front),
+        .thread = client_stop_thread(client),
+        .nobodys = client_stop_is_nobodys(client),
         .hide_watch =
             stop.watch && !breakpoints_watched(&front->breakpoints, stop.address, client->number),
         .hide_breaks = !client->features.swbreak,
@@ -81,7 +82,8 @@ static void tell_stop(struct client *client)
     free(threads);
     /* From here on it looks at the thread that stopped, as with any stub. */
     if (stop.kind == 'T' || stop.kind == 'S') {
-        client->general = view.thread;
+        client->general = client->told = view.thread;
+        client->told_stops = front->stops;
         client->resumed = THREAD_ANY;
     }
 }

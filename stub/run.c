@@ -52,7 +52,7 @@ static void append(struct resume *resume, const char *format, ...)
 /* The thread that an unnamed or "any" resume means. */
 static int64_t resumed_thread(struct client *client)
 {
-    return client->resumed > 0 ? client->resumed : front_stop_thread(client->front);
+    return client->resumed > 0 ? client->resumed : client_stop_thread(client);
 }
 
 /* c, s, C, S: in terms of vCont, everything goes on and the selected thread steps; QEMU's own s

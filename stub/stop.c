@@ -94,7 +94,7 @@ bool stop_write(struct buffer *out, const char *reply, const struct stop_view *v
     /* S has no fields */
     for (const char *at = reply + 3; stop.kind == 'T' && next_field(&field, &at);) {
         if (named(&field, "thread") || named(&field, "threads") ||
-            (is_watch(&field) && view->hide_watch))
+            (is_watch(&field) && view->hide_watch) || (named(&field, "core") && view->nobodys))
             continue;
         if ((named(&field, "swbreak") || named(&field, "hwbreak")) &&
             (view->hide_breaks || view->swbreak || view->hwbreak))
@@ -106,7 +106,7 @@ bool stop_write(struct buffer *out, const char *reply, const struct stop_view *v
         good = good && buffer_printf(out, "swbreak:;");
     if (view->hwbreak)
         good = good && buffer_printf(out, "hwbreak:;");
-    int64_t thread = stop.thread > 0 ? stop.thread : view->thread;
+    int64_t thread = stop.thread > 0 && !view->nobodys ? stop.thread : view->thread;
     if (thread > 0)
         good =
             good && buffer_printf(out, "thread:%s;",

@@ -29,6 +29,7 @@ struct stop_view {
     bool multiprocess;
     int64_t process;
     int64_t thread;        /* named where the reply names none */
+    bool nobodys;          /* the stop is about no thread: thread is named, whatever reply names */
     bool hide_watch;       /* the watchpoint is somebody else's */
     bool swbreak, hwbreak; /* say that it is that kind of breakpoint of the client's own */
     bool hide_breaks;      /* the client does not know the words swbreak and hwbreak */

@@ -21,7 +21,7 @@ RAM = {
     "microblaze": (0x90001000, 0x90001000),
     "microblazeel": (0x90001000, 0x90001000),
 }
-BIG = {"mips", "mips64", "sh4eb", "xtensaeb", "microblaze"}
+BIG = {"mips", "mips64", "sh4eb", "xtensaeb", "microblaze", "m68k"}
 POINTERS = [0x11223344, 0x1020304]
 
 
@@ -90,10 +90,12 @@ def test_pointers_without_qmp(bare, new_daemon, arch):
     assert guest.physical(physical, 3) == b"Abc"
 
 
-@pytest.mark.parametrize("arch", ["xtensa", "xtensaeb"])
+@pytest.mark.parametrize("arch", ["xtensa", "xtensaeb", "alpha", "m68k"])
 def test_hello(bare, new_daemon, arch):
+    """Also where the stub's description names no architecture, or there is none."""
     with new_daemon(bare(arch)).connect() as rpc:
-        assert rpc.Hello("test", 1)[1]["big_endian"] is (arch in BIG)
+        hello = rpc.Hello("test", 1)[1]
+        assert hello["big_endian"] is (arch in BIG) and hello["architecture"] == arch
 
 
 def test_a_machine_that_was_told_the_other_order(bare, new_daemon, new_guest):

@@ -361,6 +361,44 @@ START_TEST(interrupts)
 }
 END_TEST
 
+/* QEMU names the processor that it resumed last, from 8.2 on; that is nobody's thread. */
+START_TEST(an_interrupt_is_about_the_thread_that_is_selected)
+{
+    hello(&one);
+    expect(&one, "?", "T05thread:p1.1;");
+    expect(&one, "vCont;c:p1.-1", "(nothing)");
+    expect(&other, "c", "(nothing)");
+    fake_front_target_stop(&stub, "T02thread:02;");
+    report(&one);
+    report(&other);
+    ck_assert_str_eq(one.last, "T02thread:p1.1;");
+    ck_assert_str_eq(other.last, "T02thread:1;");
+    expect(&one, "qC", "QCp1.1");
+    expect(&one, "Hgp1.2", "OK");
+    expect(&one, "?", "T02thread:p1.1;"); /* it was told so */
+    expect(&one, "Hgp1.2", "OK");
+    expect(&one, "c", "(nothing)");
+    expect(&other, "c", "(nothing)");
+    fake_front_target_stop(&stub, "T02thread:01;");
+    report(&one);
+    report(&other);
+    ck_assert_str_eq(one.last, "T02thread:p1.2;");
+    ck_assert_str_eq(other.last, "T02thread:1;");
+    /* a step or a breakpoint is the processor's own */
+    expect(&one, "c", "(nothing)");
+    expect(&other, "c", "(nothing)");
+    fake_front_target_stop(&stub, "T05thread:02;");
+    report(&other);
+    ck_assert_str_eq(other.last, "T05thread:2;");
+    /* a step without a thread steps the one that was told */
+    fake_front_target_stop(&stub, "T02thread:01;");
+    expect(&one, "?", "T02thread:p1.2;");
+    buffer_clear(&stub.log);
+    expect(&one, "s", "(nothing)");
+    ck_assert_uint_eq(fake_front_target_count(&stub, "resume 2:vCont;s:2;c"), 1);
+}
+END_TEST
+
 START_TEST(whose_breakpoint_it_is)
 {
     hello(&one);
@@ -527,6 +565,7 @@ int main(void)
     tcase_add_test(tcase, steps);
     tcase_add_test(tcase, refused_resumes);
     tcase_add_test(tcase, interrupts);
+    tcase_add_test(tcase, an_interrupt_is_about_the_thread_that_is_selected);
     tcase_add_test(tcase, whose_breakpoint_it_is);
     tcase_add_test(tcase, reverse);
     tcase_add_test(tcase, resumed_before_it_is_settled);

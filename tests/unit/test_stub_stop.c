@@ -48,6 +48,12 @@ START_TEST(writing)
     expect("W00", plain, "W00");
     expect("W07", gdb, "W07;process:1");
     view = gdb;
+    view.nobodys = true; /* an interrupt, of which QEMU names the processor that it resumed last */
+    expect("T02thread:04;", view, "T02thread:p1.1;");
+    expect("T02core:03;", view, "T02thread:p1.1;");
+    expect("T02core:04;thread:04;", view, "T02thread:p1.1;");
+    expect("S02", view, "T02thread:p1.1;");
+    view = gdb;
     view.hide_watch = true;
     expect("T05thread:01;watch:1000;", view, "T05thread:p1.1;");
     expect("T05thread:01;awatch:1000;", view, "T05thread:p1.1;");

@@ -70,6 +70,8 @@ BARE = {
     "xtensaeb": ["qemu-system-xtensaeb", "-M", "sim"],
     "microblaze": ["qemu-system-microblaze", "-M", "petalogix-s3adsp1800"],
     "microblazeel": ["qemu-system-microblazeel", "-M", "petalogix-s3adsp1800"],
+    "alpha": ["qemu-system-alpha", "-M", "clipper"],
+    "m68k": ["qemu-system-m68k", "-M", "virt"],
     "riscv64": ["qemu-system-riscv64", "-M", "virt", "-smp", "4"],
 }
 
