@@ -280,7 +280,7 @@ static size_t model_write_back(struct model_session *s, uint64_t offset, size_t 
         if (frame == UNMAPPED_V)
             return done;
         if (!cacheable(frame)) {
-            bool alone = frame == HOLE_V || frames[frame].kind == FRAME_DEVICE;
+            bool alone = frame < 0 || frames[frame].kind == FRAME_DEVICE;
             if (alone && any_dirty(s) && flush(s).count) {
                 *failed = true;
                 return done;
