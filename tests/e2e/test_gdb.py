@@ -29,6 +29,7 @@ def target_of(endpoint):
 
 def run_gdb(endpoint, commands, program="gdb", before=(), limit=4 * LIMIT):
     """Run a batch of commands on an attached gdb; what it printed."""
+    processes.need(program)
     argv = [program, "-nx", "-q", "-batch", "-ex", "set pagination off", "-ex", "set confirm off"]
     for command in before:
         argv += ["-ex", command]
@@ -89,6 +90,7 @@ class Running:
     """A gdb that runs a script while the test does other things."""
 
     def __init__(self, *arguments, **options):
+        processes.need(options.get("program", arguments[2] if len(arguments) > 2 else "gdb"))
         self.result = None
         self.thread = threading.Thread(target=self.run, args=arguments, kwargs=options)
         self.thread.start()

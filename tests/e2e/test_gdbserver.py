@@ -44,6 +44,7 @@ class Process:
     """A process under gdbserver that prints what it has in its memory."""
 
     def __init__(self):
+        processes.need("gcc", "gdbserver")
         self.directory = processes.directory()
         source, program = os.path.join(self.directory, "p.c"), os.path.join(self.directory, "p")
         with open(source, "w", encoding="utf-8") as file:

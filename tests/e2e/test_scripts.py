@@ -12,7 +12,7 @@ import subprocess
 import pytest
 from harness import processes
 from harness.daemon import SANITIZER_OPTIONS, program
-from harness.guest import TOP
+from harness.guest import COMPILERS, MACHINES, TOP
 from harness.processes import Child
 from harness.rpc import BREAK
 
@@ -21,6 +21,7 @@ SCRIPT = os.path.join(TOP, "qemu-scripts", "start-guest")
 
 @pytest.mark.parametrize("arch, page", [("x86_64", 0x40000000), ("aarch64", 0x100000000)])
 def test_start_guest(new_daemon, directory, arch, page):
+    processes.need(MACHINES[arch][0], *COMPILERS.get(arch, ()))
     sockets = os.path.join(directory, "sockets")
     child = Child([SCRIPT, arch, sockets], directory, "start-guest", {"TMPDIR": directory}, subprocess.PIPE)
     try:

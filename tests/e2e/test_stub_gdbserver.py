@@ -50,6 +50,7 @@ THREADS = ["break worker", "continue", "info threads", "next", "print counter", 
 
 @pytest.fixture(scope="module")
 def program():
+    processes.need("gcc", "gdbserver")
     directory = processes.directory()
     source, path = os.path.join(directory, "p.c"), os.path.join(directory, "program")
     with open(source, "w", encoding="utf-8") as file:

@@ -75,6 +75,9 @@ BARE = {
     "riscv64": ["qemu-system-riscv64", "-M", "virt", "-smp", "4"],
 }
 
+# What builds the kernels of other processors than a PC's.
+COMPILERS = {"aarch64": ("aarch64-linux-gnu-gcc",), "ppc": ("powerpc-linux-gnu-gcc",)}
+
 _kernels = {}
 _kernel_directory = None
 
@@ -83,6 +86,7 @@ def kernel(arch):
     """The test kernel of that architecture, built when first asked for."""
     global _kernel_directory
     if arch not in _kernels:
+        processes.need(*COMPILERS.get(arch, ("gcc", "objcopy")))
         if _kernel_directory is None:
             _kernel_directory = processes.directory()
         done = subprocess.run(
@@ -144,6 +148,7 @@ class Guest:
     def __init__(
         self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False, accel="tcg"
     ):
+        processes.need(MACHINES[arch][0])
         self.arch = arch
         self.map = MAPS.get(arch)
         image = kernel(arch) if kernel_image else None

@@ -11,6 +11,8 @@ import threading
 import time
 import uuid
 
+import pytest
+
 # In the environment of everything that is started, so that whatever is left behind is found.
 MARK = "SB_E2E_MARK"
 RUN = uuid.uuid4().hex
@@ -97,6 +99,13 @@ class Lines:
         self._thread.join(LIMIT)
         if self._close:
             self._close()
+
+
+def need(*programs):
+    """Skip the test where one of these programs is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
 
 
 class Child:
