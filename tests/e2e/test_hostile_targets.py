@@ -1031,8 +1031,9 @@ def no_output(where):
             yield {"stdout": out}
 
 
-def test_standard_output_that_fails(attached, stub):
+def test_standard_output_that_fails(new_daemon, stub):
     """What could not be printed is not passed off as done."""
+    attached = new_daemon(gdb=stub.gdb)  # with patience: so many commands at once keep the stub's thread waiting
 
     def check(words, where):
         words = [hex(stub.base) if word == "BASE" else word for word in words]
