@@ -92,6 +92,13 @@ def test_the_demo(demo):
     assert END in said and not child.errors
 
 
+def test_the_demo_shows_warnings(demo):
+    """What a QEMU cannot tell is shown, and is no failure."""
+    child = demo("write-virtual\\ --uncached*) echo 'spacebridge: warning: who knows' >&2 ;;")
+    assert child.wait() == 0, child.errors
+    assert re.search(r"^ +warning: who knows$", child.out.data.decode(), re.MULTILINE)
+
+
 # name, what the lying command does, at which step the demo must fail, what it must say of that
 LIES = [
     ("does-not-run", "status*) exit 1 ;;", "0.", "got        (exit code 1)"),
