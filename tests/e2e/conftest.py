@@ -21,6 +21,7 @@ What a test asks for (fixtures):
 
 What else there is: harness.daemon.cli runs the spacebridge command; harness.stub.Stub is an RSP stub that is no QEMU
 and misbehaves on demand; harness.rpc.connect gives a bare socket for what no client would send;
+harness.versions asks the QEMU at hand what differs between versions;
 guest.accesses() lists the device accesses that QEMU saw; guest.physical() is memory as QEMU has it.
 
 A Bridge has .guest (harness.guest.Guest), .daemon (harness.daemon.Daemon), .map (addresses) and .connect().
