@@ -11,7 +11,7 @@ from harness import processes
 from harness.processes import LIMIT
 from test_gdb import FUNCTIONS, Gates
 
-LLDB = shutil.which("lldb") or shutil.which("lldb-14")  # the one that PATH puts in front
+LLDB = shutil.which("lldb") or shutil.which("lldb-14")
 pytestmark = pytest.mark.skipif(LLDB is None, reason="no lldb here")
 
 
