@@ -143,13 +143,13 @@ enum tells_by tells_find(struct ways *ways, target_client client, const struct t
         try_physical(ways, client);
     if (state->physical == TELLS_YES)
         return TELLS_BY_PHYSICAL;
-    if (!seen || !same_space(ways, client, seen, narrow))
+    const enum tells *by_virtual = write ? &state->virtual_write : &state->virtual_read;
+    if (!seen || *by_virtual == TELLS_NO || !same_space(ways, client, seen, narrow))
         return TELLS_BY_NONE;
     if (state->virtual_write == TELLS_UNKNOWN)
         find_virtual(ways, client, narrow, physical);
     /* All that were measured tell of reads (7.2, 10.0, 11.1): one that is not known not to is
      * believed. A write is not, for where it is not told it is lost besides. */
-    return (write ? state->virtual_write == TELLS_YES : state->virtual_read != TELLS_NO)
-               ? TELLS_BY_VIRTUAL
-               : TELLS_BY_NONE;
+    return *by_virtual == TELLS_YES || (!write && *by_virtual == TELLS_UNKNOWN) ? TELLS_BY_VIRTUAL
+                                                                                : TELLS_BY_NONE;
 }
