@@ -4,7 +4,8 @@
     SB_BUILD=build /usr/bin/python3 -m pytest tests/e2e -k hpet    some
 
 SB_BUILD is the build directory (default: here); SPACEBRIDGED and SPACEBRIDGE_CLI name other programs;
-SB_E2E_LIMIT is how many seconds an event may take (30).
+SB_E2E_LIMIT is how many seconds an event may take (30). QEMU is found through PATH; SB_DEBUGGERS names folders with
+newer debuggers, SB_LINUX_STORE the one where Debian's kernel is kept for test_linux.py (build-linux).
 
 What a test asks for (fixtures):
 
