@@ -26,7 +26,7 @@ static bool under_way(const struct rsp_client *client)
 {
     const struct rsp_step *step = &client->step;
     const struct rsp_operation *const own[] = {&step->select, &step->look, &step->repeat};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (client->resume == own[i] || listed(client->in_flight, own[i]) ||
             listed(client->dropped, own[i]))
             return true;

@@ -148,7 +148,8 @@ class Guest:
     def __init__(
         self, arch="x86_64", kernel_image=True, paused=False, tcp=False, extra=(), by_daemon=False, accel="tcg"
     ):
-        processes.need(MACHINES[arch][0])
+        self.machine = list(MACHINES.get(arch) or BARE[arch])
+        processes.need(self.machine[0])
         self.arch = arch
         self.map = MAPS.get(arch)
         image = kernel(arch) if kernel_image else None
@@ -161,7 +162,7 @@ class Guest:
         self._listeners = {}
         self.qmp_control = None
         self.trace_path = os.path.join(self.directory, "trace.log")
-        argv = list(MACHINES.get(arch) or BARE[arch]) + ["-accel", accel, "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
+        argv = self.machine + ["-accel", accel, "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]
         argv += ["-trace", f"file={self.trace_path}"]
         argv += ["-chardev", f"socket,id=serial,path={self.directory}/serial", "-serial", "chardev:serial"]
         argv += ["-chardev", f"socket,id=control,path={self.directory}/control", "-mon", "chardev=control,mode=control"]
