@@ -13,7 +13,7 @@ import pytest
 from harness import processes
 from harness.daemon import SANITIZER_OPTIONS, program
 from harness.guest import COMPILERS, MACHINES, TOP
-from harness.processes import Child
+from harness.processes import LIMIT, Child
 from harness.rpc import BREAK
 
 SCRIPT = os.path.join(TOP, "qemu-scripts", "start-guest")
@@ -56,6 +56,7 @@ def test_start_guest_that_there_is_not(directory, words):
 
 DEMO = os.path.join(TOP, "qemu-scripts", "demo")
 END = "That was the main job."
+WHOLE = 4 * LIMIT  # for all of it
 
 
 @pytest.fixture
@@ -72,21 +73,26 @@ def demo(directory):
             file.write("\n".join(["#!/bin/bash", *lines, f'exec {program(name)} "$@"', ""]))
         os.chmod(path, 0o755)
 
-    def start(lie="", path=""):
+    def start(lie="", path="", before=()):
         write("spacebridged", [f"echo $$ >{programs}/daemon"])
         case = [f"real={program('spacebridge')} daemon={programs}/daemon", 'case "$*" in', lie, "esac"]
         write("spacebridge", case if lie else [])
         environment = {"SB_BUILD": programs, "TMPDIR": temporary, **SANITIZER_OPTIONS}
         environment["PATH"] = path + os.pathsep + os.environ["PATH"] if path else os.environ["PATH"]
-        return Child([DEMO], directory, "demo", environment)
+        started.append(Child([*before, DEMO], directory, "demo", environment))
+        return started[-1]
 
+    started = []
     yield start
+    for child in started:
+        if child.pid in processes.alive:  # the test has failed
+            child.end(limit=WHOLE)
     assert os.listdir(temporary) == []
 
 
 def test_the_demo(demo):
     child = demo()
-    code = child.wait()
+    code = child.wait(WHOLE)
     said = child.out.data.decode()
     assert code == 0, said + child.errors
     assert END in said and not child.errors
@@ -95,7 +101,7 @@ def test_the_demo(demo):
 def test_the_demo_shows_warnings(demo):
     """What a QEMU cannot tell is shown, and is no failure."""
     child = demo("write-virtual\\ --uncached*) echo 'spacebridge: warning: who knows' >&2 ;;")
-    assert child.wait() == 0, child.errors
+    assert child.wait(WHOLE) == 0, child.errors
     assert re.search(r"^ +warning: who knows$", child.out.data.decode(), re.MULTILINE)
 
 
@@ -141,7 +147,7 @@ LIES = [
 @pytest.mark.parametrize("lie, step, said", [lie[1:] for lie in LIES], ids=[lie[0] for lie in LIES])
 def test_the_demo_fails(demo, lie, step, said):
     child = demo(lie)
-    code = child.wait()
+    code = child.wait(WHOLE)
     assert code == 1, child.out.data.decode()
     assert re.search(rf"^The demo failed at step {re.escape(step)}", child.errors, re.MULTILINE), child.errors
     assert re.search(rf"^ +{re.escape(said)}", child.errors, re.MULTILINE), child.errors
@@ -155,16 +161,25 @@ def test_the_demo_without_a_guest(demo, directory):
         file.write("#!/bin/sh\nexit 1\n")
     os.chmod(qemu, 0o755)
     child = demo(path=directory)
-    assert child.wait() == 1
+    assert child.wait(WHOLE) == 1
     assert "The demo failed at the start" in child.errors and "the daemon has ended" in child.errors
 
 
 @pytest.mark.parametrize("moment, number", [(r"0\.", signal.SIGHUP), (r"1b\.", signal.SIGINT), (r"5\.", signal.SIGTERM)],
                          ids=["at-first", "halted", "at-last"])
 def test_the_demo_called_off(demo, moment, number):
-    """Ctrl-C: nothing is left of it, wherever it was."""
+    """Nothing is left of it, wherever it was."""
     child = demo()
-    child.out.wait_line(moment)
+    child.out.wait_line(moment, limit=WHOLE)
     child.send(number)
-    assert child.wait() == 128 + number
+    assert child.wait(WHOLE) == 128 + number
+    assert END not in child.out.data.decode() and "failed" not in child.errors
+
+
+def test_the_demo_and_a_terminal(demo):
+    """Ctrl-C at a terminal goes to all that was started."""
+    child = demo(before=["setsid"])
+    child.out.wait_line(r"3\.", limit=WHOLE)
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.wait(WHOLE) == 128 + signal.SIGINT
     assert END not in child.out.data.decode() and "failed" not in child.errors
