@@ -1,4 +1,6 @@
-/* Addresses where nothing answers: in the map, and in what a processor sees. */
+/* Addresses where nothing answers: in the map, and in what a processor sees. A gap between two
+ * lines of the map may be a line that is missing, so each is asked about before it is taken for a
+ * hole. */
 #include "target/translate_internal.h"
 
 /* Tables that one search looks into. */
@@ -6,13 +8,26 @@
 /* Where every processor's addresses reach. */
 #define LOW_LAST UINT64_C(0xffffffff)
 
+/* What lies there; false where that is not known: of an unknown range every piece would be asked
+ * about by itself. */
+static bool tell(struct translate *translate, target_client client, uint64_t physical,
+                 struct target_region *region)
+{
+    if (translate_fresh_map(translate, client) != TARGET_OK)
+        return false;
+    memory_map_find(&translate->map, physical, region);
+    if (region->kind == REGION_NONE &&
+        translate_classify(translate, client, physical, region) != TARGET_OK)
+        return false;
+    return !region->unknown;
+}
+
 bool translate_hole(struct translate *translate, target_client client, uint64_t *physical)
 {
     struct target_region region;
-    if (translate_fresh_map(translate, client) != TARGET_OK)
-        return false;
     for (uint64_t at = 0; at <= LOW_LAST; at = region.last + 1) {
-        memory_map_find(&translate->map, at, &region);
+        if (!tell(translate, client, at, &region))
+            return false;
         if (region.kind == REGION_NONE) {
             *physical = at;
             return true;
@@ -35,10 +50,9 @@ struct search {
 static bool leaf_holds(struct search *search, uint64_t page, uint64_t physical, uint64_t size)
 {
     struct target_region region;
-    if (translate_fresh_map(search->translate, search->client) != TARGET_OK)
-        return false;
     for (uint64_t at = physical; at - physical < size; at = region.last + 1) {
-        memory_map_find(&search->translate->map, at, &region);
+        if (!tell(search->translate, search->client, at, &region))
+            return false;
         if (region.kind == REGION_NONE) {
             search->found = page + (at - physical);
             search->physical = at;
