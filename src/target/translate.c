@@ -39,6 +39,7 @@ void translate_map_changed(struct translate *translate)
 void translate_all_changed(struct translate *translate)
 {
     translate_map_changed(translate);
+    translate->map_of_checked = false;
     free(translate->modes);
     translate->modes = NULL;
     translate->modes_count = 0;

@@ -43,6 +43,8 @@ struct translate {
     bool map_valid;
     size_t map_text;           /* characters that it was last read from */
     struct buffer map_checked; /* a text whose memory was found to be memory */
+    bool map_of_checked;       /* the map is that text's, and its BARs have not moved since */
+    uint64_t buses_changes;    /* map_changes when the buses were asked for */
     /* digests of what the log has been told of texts that were not understood */
 #define TRANSLATE_SAID_MOST 64
     uint64_t said[TRANSLATE_SAID_MOST];

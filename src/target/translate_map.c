@@ -136,14 +136,14 @@ static bool checked_before(const struct translate *translate, const struct buffe
 {
     const struct buffer *checked = &translate->map_checked;
     return checked->length == tree->length &&
-           memcmp(monitor_printed(checked), monitor_printed(tree), tree->length) == 0;
+           (tree->length == 0 ||
+            memcmp(buffer_bytes(checked), buffer_bytes(tree), tree->length) == 0);
 }
 
-static void remember_checked(struct translate *translate, const struct buffer *tree)
+static bool remember_checked(struct translate *translate, const struct buffer *tree)
 {
     buffer_clear(&translate->map_checked);
-    if (!buffer_append(&translate->map_checked, monitor_printed(tree), tree->length))
-        buffer_clear(&translate->map_checked);
+    return buffer_append(&translate->map_checked, monitor_printed(tree), tree->length);
 }
 
 static enum target_error pci_by_text(struct translate *translate, target_client client,
@@ -179,49 +179,58 @@ static enum target_error load_pci(struct translate *translate, target_client cli
     return pci_by_text(translate, client, bars, notes);
 }
 
-/* Make a map of the texts; on success it takes the place of the one there was. */
+/* Make a map of the text and the BARs; on success it takes the place of the one there was. */
 static enum target_error make_map(struct translate *translate, target_client client,
                                   const struct buffer *tree, const struct pci_bars *bars,
                                   struct text_notes *notes)
 {
     struct memory_map made = {0};
     enum target_error error = TARGET_OK;
-    const size_t noted = notes->count;
     if (!memory_map_parse(&made, monitor_printed(tree), ADDRESS_SPACE, bars, notes))
         return TARGET_NO_MEMORY;
-    if (!made.distrusted && !checked_before(translate, tree)) {
+    if (!made.distrusted && !checked_before(translate, tree))
         error = check_memory(translate, client, &made, notes);
-        if (error == TARGET_OK && notes->count == noted)
-            remember_checked(translate, tree);
-    }
     if (error == TARGET_OK) {
         struct memory_map old = translate->map;
         translate->map = made;
         made = old;
+        translate->map_of_checked = notes->count == 0 && remember_checked(translate, tree);
     }
     memory_map_free(&made);
+    return error;
+}
+
+static enum target_error make_all(struct translate *translate, target_client client,
+                                  const struct buffer *tree)
+{
+    struct pci_bars bars = {0};
+    struct text_notes notes = {0};
+    uint64_t changes = translate->map_changes;
+    enum target_error error = load_pci(translate, client, &bars, &notes);
+    if (error == TARGET_OK)
+        error = make_map(translate, client, tree, &bars, &notes);
+    if (error == TARGET_OK)
+        translate->buses_changes = changes;
+    log_notes(translate, &notes);
+    pci_bars_free(&bars);
     return error;
 }
 
 static enum target_error load_map(struct translate *translate, target_client client)
 {
     struct buffer tree = {0};
-    struct pci_bars bars = {0};
-    struct text_notes notes = {0};
     enum target_error error = ask_map(translate, client, "info mtree -f", &tree);
-    if (error == TARGET_OK)
-        error = load_pci(translate, client, &bars, &notes);
     if (error == TARGET_OK) {
         translate->map_text = tree.length;
         /* in the name of an address space, or of its root: one of them may be damaged */
         translate->secure = strstr(monitor_printed(&tree), "secure-memory") != NULL;
-        error = make_map(translate, client, &tree, &bars, &notes);
-        log_notes(translate, &notes);
+        /* A BAR that moves where its device answers moves a line. */
+        if (!translate->map_of_checked || !checked_before(translate, &tree))
+            error = make_all(translate, client, &tree);
     }
     if (error == TARGET_NO_MEMORY)
         log_warning(ROOM, "cannot read the target's memory map: out of memory");
     buffer_free(&tree);
-    pci_bars_free(&bars);
     return error;
 }
 
@@ -336,10 +345,30 @@ bool translate_unknown(const struct translate *translate, const struct target_ru
     return false;
 }
 
+/* A bridge gets its bus's number without a line of the map moving. */
+static enum target_error fresh_buses(struct translate *translate, target_client client)
+{
+    struct pci_bars bars = {0};
+    struct text_notes notes = {0};
+    uint64_t changes = translate->map_changes;
+    if (translate->buses_changes == changes && !translate_running(translate))
+        return TARGET_OK;
+    enum target_error error = load_pci(translate, client, &bars, &notes);
+    if (error == TARGET_OK) {
+        memcpy(translate->map.buses, bars.buses, sizeof bars.buses);
+        translate->buses_changes = changes;
+    }
+    log_notes(translate, &notes);
+    pci_bars_free(&bars);
+    return error;
+}
+
 enum target_error translate_has_bus(struct translate *translate, target_client client, unsigned bus,
                                     bool *present)
 {
     enum target_error error = translate_fresh_map(translate, client);
+    if (error == TARGET_OK)
+        error = fresh_buses(translate, client);
     if (error == TARGET_OK)
         *present = memory_map_has_bus(&translate->map, bus);
     return error;

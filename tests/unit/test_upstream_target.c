@@ -681,6 +681,44 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     buffer_free(&reply);
 }
 
+#define INFO_MTREE "qRcmd,696e666f206d74726565"
+#define INFO_PCI   "qRcmd,696e666f20706369"
+#define GPA2HVA    "qRcmd,67706132687661"
+
+/* The same text is the same map: its BARs and its memory are not asked for again, its buses are. */
+SCRIPT(a_map_that_reads_as_before_is_kept, no_qmp)
+{
+    struct target_region region;
+    char message[64];
+    bool present = true;
+    attach();
+    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_int_eq(region.kind, REGION_RAM);
+    unsigned pci = fake_machine_count(&machine, INFO_PCI);
+    unsigned tree = fake_machine_count(&machine, INFO_MTREE);
+    unsigned checked = fake_machine_count(&machine, GPA2HVA);
+    ck_assert_uint_gt(checked, 0);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 1, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_int_eq(region.kind, REGION_RAM);
+    ck_assert_uint_eq(fake_machine_count(&machine, INFO_MTREE), tree + 1);
+    ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci);
+    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
+    ck_assert(!present);
+    ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 1);
+    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 1);
+    ck_assert_uint_eq(fake_machine_count(&machine, GPA2HVA), checked);
+    /* What has run may be another machine, with the same memory. */
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, &(bool){false}, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 2);
+    ck_assert_uint_eq(fake_machine_count(&machine, GPA2HVA), checked);
+}
+
 static void one_at_a_time(void)
 {
     stage.config.pipeline = 1;
@@ -1235,6 +1273,7 @@ int main(void)
     tcase = add(suite, "translation");
     tcase_add_test(tcase, translations_are_kept_as_long_as_they_hold);
     tcase_add_test(tcase, what_was_asked_before_a_write_ended_is_asked_again);
+    tcase_add_test(tcase, a_map_that_reads_as_before_is_kept);
     tcase_add_test(tcase, a_32_bit_processor_has_32_bit_addresses);
     tcase_add_test(tcase, while_it_runs_the_monitor_translates_and_nothing_is_kept);
     tcase_add_test(tcase, without_qmp_nothing_works_while_it_runs);
