@@ -32,6 +32,7 @@ is searched for sanitizer reports; when a test fails, the ends of all logs are s
 """
 
 import os
+import signal
 import sys
 
 import pytest
@@ -42,6 +43,11 @@ from harness import processes  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.guest import PAGE, Guest, forget_kernels  # noqa: E402
 from harness.rpc import Rpc  # noqa: E402
+
+
+# Who is started in the background by a shell ignores Ctrl-C, and so would all whom we start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Bridge:
