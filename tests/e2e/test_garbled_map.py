@@ -71,7 +71,7 @@ def _garbled(request, guest, cleanup):
         tap = Tap(guest.gdb, garbler(command, change))
         cleanup.append(tap)
         options = ["--attach", "halt"] if not request.param else []
-        daemon = Daemon(gdb=tap.gdb, qmp=guest.qmp if request.param else None, options=options)
+        daemon = Daemon(guest, gdb=tap.gdb, qmp=None if request.param else "", options=options)
         cleanup.append(daemon)
         rpc = Rpc(daemon.rpc)
         cleanup.append(closing(rpc))
