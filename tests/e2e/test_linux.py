@@ -77,6 +77,7 @@ LLDB_QUIET = [
     'settings set thread-format "thread #${thread.index}: tid = ${thread.id%tid}{, stop reason = '
     '${thread.stop-reason}}\\n"',
     "settings set stop-disassembly-display never",
+    "settings set plugin.process.gdb-remote.packet-timeout 60",  # a busy host is no failure
 ]
 
 

@@ -17,8 +17,12 @@ from .qmp import Qmp
 
 STORE = os.environ.get("SB_LINUX_STORE") or os.path.join(TOP, "build-linux")
 MACHINE = ["qemu-system-x86_64", "-M", "pc", "-smp", "4", "-m", "256", "-accel", "tcg"]
-# Fixed addresses, and no output but ours.
-COMMAND_LINE = "console=ttyS0 quiet nokaslr norandmaps randomize_kstack_offset=off mitigations=off panic=-1"
+COMMAND_LINE = " ".join((
+    "console=ttyS0 loglevel=0 panic=-1",  # no output but ours
+    "nokaslr norandmaps randomize_kstack_offset=off",  # the same addresses each time
+    "no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1",  # a busy host keeps it waiting
+    "mitigations=off cryptomgr.notests lsm=capability",  # done sooner
+))
 
 
 @functools.lru_cache(None)
@@ -68,7 +72,7 @@ class Linux:
         if state:
             processes.until(lambda: self.status() == "paused", "the state to be there")
         else:
-            self.serial.wait_line(r"\* ready linux \S+ cpus=4", limit=4 * LIMIT)
+            self.serial.wait_line(r"\* ready linux \S+ cpus=4", limit=10 * LIMIT)
             found = re.findall(rb"\* symbol (\S+) ([0-9a-f]+)", self.serial.data)
             self.symbols = {name.decode(): int(address, 16) for name, address in found}
 
