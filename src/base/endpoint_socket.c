@@ -23,8 +23,10 @@
 #define BUSY_RETRY 0.01
 
 /* Write "ENDPOINT: what" to error; false, for the caller's convenience. */
-static bool __attribute__((format(printf, 3, 4)))
-fail(char *error, const struct endpoint *endpoint, const char *format, ...)
+static bool fail(char *error, const struct endpoint *endpoint, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool fail(char *error, const struct endpoint *endpoint, const char *format, ...)
 {
     char text[ENDPOINT_TEXT_SIZE];
     size_t used =

@@ -214,9 +214,11 @@ static void store_value(void *argument)
 
 static void call_code(void *argument)
 {
+    typedef uintptr_t function(uintptr_t);
     struct access *a = argument;
+    function *code = (function *)(uintptr_t)a->address;
 
-    a->value = ((uintptr_t(*)(uintptr_t))(uintptr_t)a->address)((uintptr_t)a->value);
+    a->value = code((uintptr_t)a->value);
 }
 
 static uint64_t number(const char *text)

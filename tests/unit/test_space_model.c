@@ -170,12 +170,17 @@ static bool any_dirty(const struct model_session *s)
     return false;
 }
 
+/* What is left of a range of which so much is done, but no more than most. */
+static size_t least(size_t most, size_t size, size_t done)
+{
+    return most < size - done ? most : size - done;
+}
+
 /* A range, page by page. */
 #define EACH_PAGE(v, first, length, done, offset, size)                                            \
     for (size_t done = 0, v = (size_t)((offset) / PAGE), first = (size_t)((offset) % PAGE),        \
                 length = 0;                                                                        \
-         done < (size) &&                                                                          \
-         ((length = (PAGE - first < (size)-done) ? PAGE - first : (size)-done), true);             \
+         done < (size) && ((length = least(PAGE - first, size, done)), true);                      \
          done += length, v++, first = 0)
 
 /* A write through the view to a hole: what was not acknowledged is not kept either. */
