@@ -56,7 +56,7 @@ def test_start_guest_that_there_is_not(directory, words):
 
 DEMO = os.path.join(TOP, "qemu-scripts", "demo")
 END = "That was the main job."
-WHOLE = 4 * LIMIT  # for all of it
+WHOLE = 10 * LIMIT  # for all of it
 
 
 @pytest.fixture
