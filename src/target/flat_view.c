@@ -78,6 +78,8 @@ static size_t name_length(const struct text *rest)
     for (size_t i = 0; i < rest->length; i++) {
         struct text tail = {rest->start + i, rest->length - i};
         uint64_t offset;
+        if (rest->start[i] != ' ')
+            continue;
         if (text_word(&tail, " owner:"))
             return i;
         if (text_word(&tail, " KVM") && tail.length == 0)
@@ -115,12 +117,19 @@ static bool bounds_parse(struct text *line, uint64_t *first, uint64_t *last)
     return true;
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
 /* Is there another range within this line: two lines that have become one? */
 static bool holds_range(struct text line)
 {
     for (; line.length > 0; line.start++, line.length--) {
         struct text rest = line;
         uint64_t first, last;
+        if (line.start[0] != '(' && !is_hex(line.start[0]))
+            continue;
         if (text_word(&rest, "(prio") || bounds_parse(&rest, &first, &last))
             return true;
     }
@@ -165,11 +174,6 @@ static bool range_add(struct reader *reader, const struct target_region *region)
     }
     view->ranges[view->count++] = *region;
     return true;
-}
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
 /* The next run of hexadecimal digits that may be an address, or a piece of one. */

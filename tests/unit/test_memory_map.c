@@ -577,6 +577,12 @@ START_TEST(malformed_pci)
 }
 END_TEST
 
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+    size_t most = strlen(end);
+    return length >= most && memcmp(text + length - most, end, most) == 0;
+}
+
 /* A whole map or none: every way to cut a real text short is noticed. */
 START_TEST(truncated)
 {
@@ -589,7 +595,7 @@ START_TEST(truncated)
         if (!map.distrusted)
             ck_assert_uint_eq(at(&map, 0xffffffff).last, at(&whole, 0xffffffff).last);
         /* between two views nothing tells, and nothing of ours is lost */
-        ck_assert(map.distrusted || strcmp(text + cut - 4, "\r\n\r\n") == 0);
+        ck_assert(map.distrusted || ends_with(text, cut, "\r\n\r\n"));
     }
     memory_map_free(&map);
     length = strlen(pci);
@@ -597,7 +603,7 @@ START_TEST(truncated)
         pci[cut] = '\0';
         parse_ranges(&map, A_RANGE, pci);
         /* a device's last line has its name, in quotes */
-        ck_assert(map.doubtful_bars == !(cut == 0 || strcmp(pci + cut - 3, "\"\r\n") == 0));
+        ck_assert(map.doubtful_bars == !(cut == 0 || ends_with(pci, cut, "\"\r\n")));
     }
     memory_map_free(&map);
     memory_map_free(&whole);
