@@ -119,17 +119,27 @@ def session(guest, argv_of, program, endpoint):
     return lines, [guest.answer(ticket) for ticket in tickets]
 
 
-def same_through_the_bridge(new_linux, cleanup, argv_of, program):
-    """The same session on QEMU itself and through the bridge, from the same state on; what was printed."""
+def directly(new_linux, argv_of, program):
     guest = new_linux()
-    direct, answers = session(guest, argv_of, program, guest.gdb)
-    assert answers == ["", "", "second", "sbridge"], "\n".join(direct)
+    lines, answers = session(guest, argv_of, program, guest.gdb)
+    assert answers == ["", "", "second", "sbridge"], "\n".join(lines)
     guest.stop()
+    return [line for line in lines if line not in ONLY_DIRECT]
+
+
+def same_through_the_bridge(new_linux, cleanup, argv_of, program):
+    """The same session on QEMU itself and through the bridge, from the same state on; what was printed.
+
+    In front of QEMU itself a step is now and then answered without having been made, which the bridge sees and mends:
+    where the two differ QEMU is asked again, at most twice. What the bridge printed stays."""
+    direct = directly(new_linux, argv_of, program)
     guest = new_linux()
     daemon = Daemon(guest)
     cleanup.append(daemon)
     bridged, answers = session(guest, argv_of, program, daemon.endpoints["stub"][0])
-    direct = [line for line in direct if line not in ONLY_DIRECT]
+    for _ in range(2):
+        if direct != bridged:
+            direct = directly(new_linux, argv_of, program)
     differences = list(difflib.unified_diff(direct, bridged, "on QEMU", "through the bridge", lineterm="", n=2))
     assert not differences, "\n".join(differences)
     assert answers == ["", "", "second", "sbridge"], "\n".join(bridged)
