@@ -21,7 +21,7 @@ COMMAND_LINE = " ".join((
     "console=ttyS0 loglevel=0 panic=-1",  # no output but ours
     "nokaslr norandmaps randomize_kstack_offset=off",  # the same addresses each time
     "no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1",  # a busy host keeps it waiting
-    "mitigations=off cryptomgr.notests lsm=capability",  # done sooner
+    "maxcpus=1 mitigations=off cryptomgr.notests lsm=capability",  # done sooner
 ))
 
 
