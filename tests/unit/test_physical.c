@@ -141,6 +141,38 @@ START_TEST(test_flags_must_match_the_region)
 }
 END_TEST
 
+/* Nobody can say that a flag does not match what is unknown; what may be a device gets no bulk. */
+START_TEST(test_flags_of_an_unknown_region)
+{
+    static const enum target_access access[2][3] = {
+        {TARGET_ACCESS_BULK, TARGET_ACCESS_BULK, TARGET_ACCESS_NATURAL},
+        {TARGET_ACCESS_NATURAL, TARGET_ACCESS_NATURAL, TARGET_ACCESS_NATURAL},
+    };
+    uint8_t bytes[8] = {0}, page[64];
+    uint32_t done;
+
+    for (unsigned device = 0; device < 2; device++) {
+        fake->region[0].unknown = true;
+        fake->region[0].kind = device ? REGION_DEVICE : REGION_RAM;
+        for (uint32_t flags = 0; flags < 3; flags++) {
+            fake_clear_log(fake);
+            assert_hr(put(0x1000, flags, bytes, 8, &done), S_OK);
+            ck_assert_uint_eq(done, 8);
+            ck_assert_int_eq(fake_nth(fake, FAKE_WRITE_PHYSICAL, 0)->access, access[device][flags]);
+            assert_hr(get(0x1000, flags, bytes, 8, &done), S_OK);
+            ck_assert_int_eq(fake_nth(fake, FAKE_READ_PHYSICAL, 0)->access, access[device][flags]);
+        }
+        assert_hr(put(0x1000, 3, bytes, 8, &done), E_INVALIDARG);
+    }
+    /* and it is not cached */
+    fake->region[0].kind = REGION_RAM;
+    fake_clear_log(fake);
+    for (unsigned i = 0; i < 2; i++)
+        assert_hr(session_read_virtual(machine.a, BASE, page, sizeof page, &done), S_OK);
+    ck_assert_uint_eq(fake_count(fake, FAKE_READ_VIRTUAL), 2);
+}
+END_TEST
+
 START_TEST(test_the_refusal_names_flag_region_and_kind)
 {
     assert_hr(put(HPET_BASE, DEBUG_PHYSICAL_CACHED, "x", 1, NULL), E_INVALIDARG);
@@ -274,6 +306,7 @@ int main(void)
     tcase_add_test(tests, test_ram_in_bulk);
     tcase_add_test(tests, test_a_large_range_is_cut_into_pieces);
     tcase_add_test(tests, test_flags_must_match_the_region);
+    tcase_add_test(tests, test_flags_of_an_unknown_region);
     tcase_add_test(tests, test_the_refusal_names_flag_region_and_kind);
     tcase_add_test(tests, test_a_flag_over_3_comes_before_all_else);
     tcase_add_test(tests, test_a_refused_write_flushes_nothing);
