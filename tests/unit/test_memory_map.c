@@ -335,8 +335,8 @@ START_TEST(unknown_ranges)
         RANGE("0000000000001800", "0000000000001fff", "ram): order")
             RANGE("0000000000001000", "00000000000017ff", "ram): a")
                 RANGE("0000000000001000", "0000000000001fff", "i/o): b"),
-        "  0000000000001000-00000000000017ff (prio 0, ram): a  "
-        "0000000000001800-0000000000001fff (prio 0, i/o): b\n",
+        ("  0000000000001000-00000000000017ff (prio 0, ram): a  "
+         "0000000000001800-0000000000001fff (prio 0, i/o): b\n"),
     };
     struct memory_map map = {0};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
