@@ -8,6 +8,7 @@
 #include "target/monitor_text.h"
 #include "target/qemu_version.h"
 #include "target/qmp.h"
+#include "target/qmp_facts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -312,13 +313,17 @@ static enum target_error ask_binary(struct stub *stub, struct buffer *reply)
     return error;
 }
 
-static enum target_error ask_version(struct stub *stub, struct buffer *reply)
+static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.stub = stub};
-    char message[128];
+    char message[128], version[32];
     snprintf(stub->version, sizeof stub->version, "GDB stub");
     if (!stub->qemu)
         return TARGET_OK;
+    if (qmp_facts_version(qmp, version, sizeof version)) {
+        snprintf(stub->version, sizeof stub->version, "QEMU %s", version);
+        return TARGET_OK;
+    }
     buffer_clear(reply);
     enum target_error error =
         monitor_run(&monitor, 0, -1, "info version", reply, message, sizeof message);
@@ -330,12 +335,12 @@ static enum target_error ask_version(struct stub *stub, struct buffer *reply)
     return error;
 }
 
-static enum target_error ask_run_state(struct stub *stub, struct buffer *reply)
+static enum target_error ask_run_state(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.stub = stub};
     char message[128];
     bool running;
-    if (!stub->qemu)
+    if (!stub->qemu || qmp_facts_status(qmp, stub->status, sizeof stub->status))
         return TARGET_OK;
     buffer_clear(reply);
     enum target_error error =
@@ -387,9 +392,9 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
     if (error == TARGET_OK)
         error = ask_binary(stub, &reply);
     if (error == TARGET_OK)
-        error = ask_version(stub, &reply);
+        error = ask_version(stub, qmp, &reply);
     if (error == TARGET_OK)
-        error = ask_run_state(stub, &reply);
+        error = ask_run_state(stub, qmp, &reply);
     *found = find_out(stub, told_of_stop);
     set_architecture(stub);
     rsp_client_set_depth(rsp, depth != 0 ? depth : stub->qemu ? QEMU_DEPTH : 1);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "rsp/hex.h"
 #include "target/process.h"
+#include "target/qmp_facts.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -91,6 +92,21 @@ enum direct_ram_writes direct_ram_parse_writes(const char *kvm)
     return strncmp(kvm, enabled, strlen(enabled)) == 0 ? DIRECT_RAM_PLAIN : DIRECT_RAM_FILLED_FIRST;
 }
 
+static enum target_error ask_writes(struct direct_ram *direct, char *message, size_t size)
+{
+    struct buffer text = {0};
+    bool kvm = false;
+    if (qmp_facts_kvm(direct->monitor->qmp, &kvm)) {
+        direct->writes = kvm ? DIRECT_RAM_PLAIN : DIRECT_RAM_FILLED_FIRST;
+        return TARGET_OK;
+    }
+    enum target_error error = monitor_run(direct->monitor, 0, -1, "info kvm", &text, message, size);
+    if (error == TARGET_OK)
+        direct->writes = direct_ram_parse_writes(monitor_printed(&text));
+    buffer_free(&text);
+    return error;
+}
+
 /* The process */
 
 static bool alive(const struct direct_ram *direct)
@@ -102,17 +118,13 @@ static bool alive(const struct direct_ram *direct)
 enum target_error direct_ram_open(struct direct_ram *direct, char *message, size_t size)
 {
     const struct stub *stub = direct->monitor->stub;
-    struct buffer text = {0};
     direct_ram_close(direct);
     pid_t pid = rsp_client_peer(stub->rsp);
     if (!stub->qemu || pid <= 0) {
         snprintf(message, size, "no QEMU at the other end of a unix socket");
         return TARGET_UNSUPPORTED;
     }
-    enum target_error error = monitor_run(direct->monitor, 0, -1, "info kvm", &text, message, size);
-    if (error == TARGET_OK)
-        direct->writes = direct_ram_parse_writes(monitor_printed(&text));
-    buffer_free(&text);
+    enum target_error error = ask_writes(direct, message, size);
     if (error != TARGET_OK)
         return error;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "target/monitor_text.h"
+#include "target/qmp_facts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,15 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool qtest_open_parse(const char *text, struct endpoint *endpoint)
+/* "disconnected:unix:/run/…/qtest.sock,server=on" */
+static bool parse_name(const char *name, struct endpoint *endpoint)
 {
-    /* "spacebridge-qtest: filename=disconnected:unix:/run/…/qtest.sock,server=on" */
-    const char *at = strstr(text, QTEST_NAME ": filename=");
-    if (!at)
-        return false;
-    size_t line = strcspn(at, "\r\n");
-    const char *path = strstr(at, "unix:");
-    if (!path || path >= at + line)
+    const char *path = strstr(name, "unix:");
+    if (!path || path >= name + strcspn(name, "\r\n"))
         return false;
     path += strlen("unix:");
     size_t length = strcspn(path, ",\r\n");
@@ -28,6 +25,29 @@ bool qtest_open_parse(const char *text, struct endpoint *endpoint)
     *endpoint = (struct endpoint){.kind = ENDPOINT_UNIX};
     memcpy(endpoint->path, path, length);
     return true;
+}
+
+bool qtest_open_parse(const char *text, struct endpoint *endpoint)
+{
+    static const char start[] = QTEST_NAME ": filename=";
+    const char *at = strstr(text, start);
+    return at && parse_name(at + strlen(start), endpoint);
+}
+
+/* The one that we, or another of us, made before. */
+static enum target_error find_ours(const struct monitor *monitor, struct endpoint *endpoint,
+                                   bool *there, char *message, size_t size)
+{
+    struct buffer text = {0};
+    char name[sizeof endpoint->path + 64];
+    if (qmp_facts_chardev(monitor->qmp, QTEST_NAME, name, sizeof name)) {
+        *there = parse_name(name, endpoint);
+        return TARGET_OK;
+    }
+    enum target_error error = monitor_run(monitor, 0, -1, "info chardev", &text, message, size);
+    *there = error == TARGET_OK && qtest_open_parse(monitor_printed(&text), endpoint);
+    buffer_free(&text);
+    return error;
 }
 
 /* A command that prints nothing when all went well. */
@@ -78,12 +98,9 @@ static bool make_endpoint(struct endpoint *endpoint, char *message, size_t size)
 enum target_error qtest_open_add(const struct monitor *monitor, struct endpoint *endpoint,
                                  char *message, size_t size)
 {
-    struct buffer text = {0};
+    bool there = false;
     char line[256];
-    enum target_error error = monitor_run(monitor, 0, -1, "info chardev", &text, message, size);
-    bool there = error == TARGET_OK && text.length > 0 &&
-                 qtest_open_parse((const char *)buffer_bytes(&text), endpoint);
-    buffer_free(&text);
+    enum target_error error = find_ours(monitor, endpoint, &there, message, size);
     if (error != TARGET_OK || there)
         return error;
     if (!make_endpoint(endpoint, message, size))

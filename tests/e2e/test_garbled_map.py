@@ -7,6 +7,7 @@ from harness.daemon import Daemon
 from harness.guest import PAGE, Guest
 from harness.rpc import CACHED, DEFAULT, READ_FAULT, WRITE_FAULT, Rpc
 from harness.tap import Tap
+from harness.versions import version
 from test_virtual import refused, u32
 
 MTREE, PCI = "info mtree -f", "info pci"
@@ -165,3 +166,22 @@ def test_a_whole_map_is_believed(guest, garbled):
     rpc.FlushCache()
     assert guest.physical(guest.map.a_physical, 4) == b"kept"
     assert not re.search("not understood|not believed|unknown|and it is not", daemon.log)
+
+
+FACTS = ("info version", "info status", "info kvm", "info chardev")
+
+
+def test_facts_that_qmp_has_are_asked_there(guest, cleanup, tmp_path):
+    """A monitor that prints nonsense changes nothing of what QMP tells."""
+    tap = Tap(guest.gdb, lambda asked, text: "nonsense\r\n" if asked in FACTS else text)
+    cleanup.append(tap)
+    options = ["--direct-ram", "auto", "--qtest", "on"]
+    for _ in range(2):  # the second finds the first one's qtest
+        daemon = Daemon(guest, gdb=tap.gdb, options=options, env={"XDG_RUNTIME_DIR": str(tmp_path)})
+        cleanup.append(daemon)
+        with Rpc(daemon.rpc) as rpc:
+            ways = rpc.GetTransportStatus()
+            assert ways["qtest"]["open"] and not ways["direct-ram"]["open"]  # the process at the other end is no QEMU
+            assert f"QEMU {version(guest)}" in rpc.Hello("test", 2)[1]["upstream"]
+        daemon.stop()
+    assert not set(FACTS) & set(tap.commands)

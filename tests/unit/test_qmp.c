@@ -6,6 +6,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "target/qmp_facts.h"
 
 #include <check.h>
 #include <errno.h>
@@ -289,6 +290,79 @@ START_TEST(works)
 {
     open_stage(10);
     play(good_monitor, good_client);
+}
+END_TEST
+
+/* ---- what it says of itself ---- */
+
+/* What is asked, the answer, and what is made of it: NULL is no fact. */
+static const struct fact {
+    const char *command, *answer, *told;
+} facts[] = {
+    {"query-version", "{\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"x\"}",
+     "7.2.22"},
+    {"query-version", "{\"qemu\": {\"micro\": 1, \"minor\": 2, \"major\": \"7\"}}", NULL},
+    {"query-version", "{\"qemu\": {\"micro\": -1, \"minor\": 2, \"major\": 7}}", NULL},
+    {"query-version", "{\"qemu\": {\"micro\": 1, \"minor\": 2, \"major\": 99999999999}}", NULL},
+    {"query-version", "[1]", NULL},
+    {"query-status", "{\"running\": false, \"status\": \"prelaunch\"}", "prelaunch"},
+    {"query-status", "{\"running\": false}", NULL},
+    {"query-status", "{\"status\": \"a word that is longer than the room for it is\"}", NULL},
+    {"query-kvm", "{\"enabled\": true, \"present\": true}", "yes"},
+    {"query-kvm", "{\"enabled\": false, \"present\": true}", "no"},
+    {"query-kvm", "{\"enabled\": \"false\"}", NULL},
+    {"query-chardev",
+     "[{\"label\": \"a\", \"filename\": \"x\"}, 1, {\"label\": \"ours\", \"filename\": "
+     "\"unix:y\"}]",
+     "unix:y"},
+    {"query-chardev", "[{\"label\": \"a\", \"filename\": \"x\"}, {\"filename\": \"z\"}]", ""},
+    {"query-chardev", "[{\"label\": \"ours\"}]", NULL},
+    {"query-chardev", "[{\"label\": \"ours\", \"filename\": 1}]", NULL},
+    {"query-chardev", "{}", NULL},
+};
+static const struct fact *fact;
+
+static bool ask_fact(struct qmp *qmp, char *text, size_t size)
+{
+    bool enabled = false;
+    if (strcmp(fact->command, "query-version") == 0)
+        return qmp_facts_version(qmp, text, size);
+    if (strcmp(fact->command, "query-status") == 0)
+        return qmp_facts_status(qmp, text, size);
+    if (strcmp(fact->command, "query-chardev") == 0)
+        return qmp_facts_chardev(qmp, "ours", text, size);
+    bool told = qmp_facts_kvm(qmp, &enabled);
+    if (told)
+        snprintf(text, size, "%s", enabled ? "yes" : "no");
+    return told;
+}
+
+static void facts_monitor(void *arg)
+{
+    (void)arg;
+    monitor_greet();
+    answer(hear_command(fact->command), fact->answer);
+    hear_close();
+}
+
+static void facts_client(void *arg)
+{
+    char text[24] = "as before";
+    (void)arg;
+    ck_assert(!ask_fact(NULL, text, sizeof text));
+    ck_assert(!ask_fact(stage.qmp, text, sizeof text)); /* not connected */
+    client_connect();
+    ck_assert_int_eq(ask_fact(stage.qmp, text, sizeof text), fact->told != NULL);
+    if (fact->told)
+        ck_assert_str_eq(text, fact->told);
+    qmp_disconnect(stage.qmp, "done");
+}
+
+START_TEST(tells_facts)
+{
+    fact = &facts[_i];
+    open_stage(10);
+    play(facts_monitor, facts_client);
 }
 END_TEST
 
@@ -956,6 +1030,7 @@ int main(void)
     TCase *tcase = tcase_create("qmp");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, works);
+    tcase_add_loop_test(tcase, tells_facts, 0, (int)(sizeof facts / sizeof facts[0]));
     tcase_add_test(tcase, answers_out_of_order);
     tcase_add_test(tcase, event_flood);
     tcase_add_test(tcase, fragments);
