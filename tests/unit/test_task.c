@@ -22,7 +22,12 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
-#else
+#elif defined(__has_feature) /* clang's word for it */
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#endif
+#ifndef WITH_ASAN
 #define WITH_ASAN 0
 #endif
 
