@@ -124,7 +124,7 @@ static void disconnect(struct rsp_client *client)
     packet_reader_free(&client->reader);
     buffer_free(&client->in);
     buffer_free(&client->out);
-    client->running = client->resumed = client->taken = false;
+    client->running = client->resumed = client->taken = client->doubted = false;
     client->interrupt_sent = client->interrupt_wanted = false;
 }
 
@@ -233,7 +233,7 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct rsp_client *client = timer->data;
     if (!client->in_flight && !client->turns && !client->running && !client->failing &&
-        client->modes[RSP_MODE_SPACE] == 1)
+        !client->doubted && client->modes[RSP_MODE_SPACE] == 1)
         rsp_send_mode(client, RSP_MODE_SPACE, 0);
     settle_turn(client);
     rsp_watch(client);
@@ -480,6 +480,15 @@ void rsp_client_set_running(struct rsp_client *client, bool running)
         rsp_finish_resume(client, TARGET_OK, "");
         rsp_watch(client);
     }
+}
+
+void rsp_client_doubt(struct rsp_client *client, bool doubted)
+{
+    if (client->fd < 0 || client->doubted == doubted)
+        return;
+    client->doubted = doubted;
+    if (!doubted)
+        rsp_fail_later(client); /* what has waited goes out */
 }
 
 void rsp_client_interrupt(struct rsp_client *client)

@@ -167,6 +167,9 @@ bool rsp_client_resuming(const struct rsp_client *client);
  * way is taken silently. Set running, requests that were not sent fail with TARGET_RUNNING; there
  * must be none in flight. */
 bool rsp_client_running(const struct rsp_client *client);
+/* Another may have let the target run: until the doubt is over nothing is sent, for the first byte
+ * would halt the target, and the packet would be lost. */
+void rsp_client_doubt(struct rsp_client *client, bool doubted);
 void rsp_client_set_running(struct rsp_client *client, bool running);
 /* Send the interrupt byte to a running target, or right behind a resume that waits, once for each
  * stop; never suspends. */

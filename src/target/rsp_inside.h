@@ -115,6 +115,7 @@ struct rsp_client {
     struct rsp_proof proofs[RSP_PROVEN_MOST];
     unsigned proof_count;
 
+    bool doubted; /* it may run by another's doing: nothing goes out until that is known */
     bool running;
     bool taken;   /* the resume was taken; its done is due */
     bool resumed; /* a resume of ours has not been answered by a stop */

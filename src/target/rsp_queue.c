@@ -277,7 +277,7 @@ static bool send_next(struct rsp_client *client)
 void rsp_pump(struct rsp_client *client)
 {
     while (client->fd >= 0 && !client->failing && !client->running && !client->held &&
-           room_for_more(client) && client->out.length < OUT_MOST) {
+           !client->doubted && room_for_more(client) && client->out.length < OUT_MOST) {
         if (!send_next(client))
             break;
     }

@@ -247,6 +247,7 @@ static void check_task(void *arg)
             run->check_again = true;
     }
     run->checking = false;
+    rsp_client_doubt(run->stub->rsp, false);
     task_over(run);
 }
 
@@ -281,8 +282,10 @@ void run_control_event(struct run_control *run, const char *name)
             run->resume_events++;
         else if (rsp_client_busy(run->stub->rsp))
             rsp_client_fail_resumed(run->stub->rsp);
-        if (!expected && run->state == TARGET_STATE_HALTED)
+        if (!expected && run->state == TARGET_STATE_HALTED) {
             check(run);
+            rsp_client_doubt(run->stub->rsp, run->checking);
+        }
     } else if (strcmp(name, "STOP") == 0) {
         if (run->state == TARGET_STATE_RUNNING && !rsp_client_resuming(run->stub->rsp))
             check(run);

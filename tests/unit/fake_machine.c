@@ -136,6 +136,10 @@ static void qmp_command(struct fake_machine *machine, json_t *request)
     json_t *arguments = json_object_get(request, "arguments");
     json_t *result = json_object();
     if (strcmp(command, "query-status") == 0) {
+        machine->status_asked++;
+        task_cond_broadcast(&machine->status_turn);
+        while (machine->slow_status)
+            task_cond_wait(&machine->status_turn, -1);
         json_object_set_new(result, "running", json_boolean(machine->running));
         json_object_set_new(result, "status", json_string(machine->running ? "running" : "paused"));
     } else if (strcmp(command, "stop") == 0) {

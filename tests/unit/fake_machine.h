@@ -68,6 +68,9 @@ struct fake_machine {
     const char *die_at;             /* close when a packet begins with this */
     const char *mute_at;            /* never answer one that does */
     const char *answer_at, *answer; /* a reply in place of the right one */
+    bool slow_status;               /* query-status is answered when that is taken back: */
+    unsigned status_asked;          /* so often it was asked */
+    struct task_cond status_turn;   /* woken at both */
 };
 
 /* Start listening; fills in gdb and qmp. */
