@@ -1,8 +1,8 @@
 /* What the front knows of the upstream stub, and how it asks. */
+#include "rsp/description.h"
 #include "rsp/hex.h"
 #include "stub/front.h"
 #include "stub/threads.h"
-#include "target/description.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "target/qtest_open.h"
+#include "upstream/link/qtest_open.h"
 
 #include <errno.h>
 #include <fcntl.h>

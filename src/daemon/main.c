@@ -12,7 +12,7 @@
 #include "rpc/server.h"
 #include "space/session.h"
 #include "stub/server.h"
-#include "target/upstream_target.h"
+#include "upstream/upstream_target.h"
 
 #include <ev.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "space/session.h"
-#include "target/found.h"
-#include "target/ways.h"
+#include "upstream/found.h"
+#include "upstream/ways/ways.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -93,7 +93,7 @@ static void put_back(struct view *view, struct view_line *line, size_t offset, c
 }
 
 /* These bytes of a run did not arrive. */
-static void run_failed(struct session *session, const struct target_run *run, const char *reason,
+static void run_failed(struct session *session, const struct target_span *run, const char *reason,
                        struct flush_result *result)
 {
     struct view *view = &session->view;
@@ -119,7 +119,7 @@ static void run_failed(struct session *session, const struct target_run *run, co
     flush_lost(session, result, address, length, error, reason);
 }
 
-static void run_settled(struct session *session, const struct target_run *run, const char *reason,
+static void run_settled(struct session *session, const struct target_span *run, const char *reason,
                         struct flush_result *result)
 {
     result->flushed += run->done;
@@ -128,7 +128,7 @@ static void run_settled(struct session *session, const struct target_run *run, c
         run_failed(session, run, reason ? reason : target_error_text(run->error), result);
 }
 
-static void runs_fail(struct session *session, struct target_run *run, size_t count,
+static void runs_fail(struct session *session, struct target_span *run, size_t count,
                       enum target_error error, struct flush_result *result)
 {
     const char *reason = error == TARGET_FAULT ? "page not mapped" : target_error_text(error);
@@ -139,7 +139,7 @@ static void runs_fail(struct session *session, struct target_run *run, size_t co
 }
 
 /* How many of these runs lie below end. */
-static size_t runs_below(const struct target_run *run, size_t count, uint64_t last)
+static size_t runs_below(const struct target_span *run, size_t count, uint64_t last)
 {
     size_t below = 0;
     while (below < count && run[below].address <= last)
@@ -151,7 +151,7 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
 {
     struct target *target = session->space->target;
     struct pages *pages = batch->pages;
-    struct target_run *run = batch->runs.run;
+    struct target_span *run = batch->runs.run;
     size_t left = batch->runs.count;
 
     for (size_t at = 0; at < pages->count;) {

@@ -175,7 +175,7 @@ enum write_kind {
 
 /* A growable list of runs. */
 struct runs {
-    struct target_run *run;
+    struct target_span *run;
     size_t count, capacity;
 };
 bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length);
@@ -191,11 +191,11 @@ void transfer_device_written(struct session *session, enum write_kind kind);
  * run has its own. */
 enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t from, size_t to,
-                                       struct target_run *run, size_t count);
+                                       struct target_span *run, size_t count);
 /* Read virtual runs of page[from..to), in rising order, each in RAM or ROM as far as that page
  * tells; done and error are in the runs. */
 void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
-                         struct target_run *run, size_t count);
+                         struct target_span *run, size_t count);
 /* Naturally aligned physical accesses of 8, 4, 2 or 1 bytes, the widest first, in order, within one
  * region. Where that is a device and nobody tells what it refuses the session is warned. */
 struct natural {

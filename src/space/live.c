@@ -17,7 +17,7 @@ static void overlay(struct session *session, uint64_t address, uint8_t *bytes, s
         memcpy(bytes + (offset - start), line->bytes + offset, count);
 }
 
-static enum target_error read_runs(struct session *session, struct target_run *run, size_t count)
+static enum target_error read_runs(struct session *session, struct target_span *run, size_t count)
 {
     struct target *target = session->space->target;
 
@@ -30,7 +30,7 @@ HRESULT session_read_live(struct session *session, uint64_t offset, void *buffer
                           uint32_t *done)
 {
     struct call call;
-    struct target_run run[16];
+    struct target_span run[16];
 
     call_begin_read(&call, session, "ReadVirtual", offset, size);
     task_mutex_lock(&session->mutex);
@@ -43,7 +43,7 @@ HRESULT session_read_live(struct session *session, uint64_t offset, void *buffer
             if (length > call.size - call.done - planned)
                 length = call.size - call.done - planned;
             run[count] =
-                (struct target_run){.address = address, .bytes = to + planned, .length = length};
+                (struct target_span){.address = address, .bytes = to + planned, .length = length};
             planned += length;
         }
         enum target_error error = read_runs(session, run, count);

@@ -81,14 +81,14 @@ static enum target_error transfer_bulk(struct session *session, bool write, uint
     enum target_error error = TARGET_OK;
 
     for (*done = 0; *done < length && !error;) {
-        struct target_run run[BULK_RUNS];
+        struct target_span run[BULK_RUNS];
         size_t count = 0, at = *done;
         while (at < length && count < BULK_RUNS) {
             size_t piece = BULK_PIECE - (size_t)((physical + at) % BULK_PIECE);
             if (piece > length - at)
                 piece = length - at;
-            run[count++] =
-                (struct target_run){.address = physical + at, .bytes = bytes + at, .length = piece};
+            run[count++] = (struct target_span){
+                .address = physical + at, .bytes = bytes + at, .length = piece};
             at += piece;
         }
         if (write) {

@@ -20,7 +20,7 @@ static size_t pages_wanted(const struct session *session, const struct pages *pa
 }
 
 static void keep(struct session *session, const struct page *page, uint64_t epoch,
-                 const struct target_run *run)
+                 const struct target_span *run)
 {
     struct view *view = &session->view;
     struct view_line *line;
@@ -42,16 +42,16 @@ static void keep(struct session *session, const struct page *page, uint64_t epoc
 static void read_pages(struct session *session, const struct pages *pages, size_t count)
 {
     struct target *target = session->space->target;
-    struct target_run run[AHEAD_MOST];
+    struct target_span run[AHEAD_MOST];
     uint64_t generation = session_generation(session);
     uint8_t *bytes = malloc(count * VIEW_LINE_SIZE);
 
     if (!bytes)
         return;
     for (size_t i = 0; i < count; i++)
-        run[i] = (struct target_run){.address = pages->page[i].address,
-                                     .bytes = bytes + i * VIEW_LINE_SIZE,
-                                     .length = VIEW_LINE_SIZE};
+        run[i] = (struct target_span){.address = pages->page[i].address,
+                                      .bytes = bytes + i * VIEW_LINE_SIZE,
+                                      .length = VIEW_LINE_SIZE};
     target->ops->read_virtual(target, session->client, session->cpu, run, count);
     if (session_generation(session) == generation && !session_ready(session) &&
         target->ops->translation_epoch(target) == pages->epoch)

@@ -9,7 +9,7 @@
 #define SB_SPACE_SESSION_H
 
 #include "spacebridge/hresult.h"
-#include "target/target.h"
+#include "upstream/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>

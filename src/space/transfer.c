@@ -11,14 +11,14 @@ bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length
 {
     if (runs->count == runs->capacity) {
         size_t capacity = runs->capacity ? runs->capacity * 2 : 16;
-        struct target_run *run = realloc(runs->run, capacity * sizeof(*run));
+        struct target_span *run = realloc(runs->run, capacity * sizeof(*run));
         if (!run)
             return false;
         runs->run = run;
         runs->capacity = capacity;
     }
     runs->run[runs->count++] =
-        (struct target_run){.address = address, .bytes = bytes, .length = length};
+        (struct target_span){.address = address, .bytes = bytes, .length = length};
     return true;
 }
 
@@ -130,7 +130,7 @@ static enum target_error piece_region(struct session *session, const struct page
 
 /* Is there RAM or ROM behind the whole run, as far as can be told now? */
 static bool run_in_memory(struct session *session, const struct page *page,
-                          const struct target_run *run)
+                          const struct target_span *run)
 {
     size_t length = run->length;
     struct target_region region;
@@ -147,7 +147,7 @@ static bool run_in_memory(struct session *session, const struct page *page,
 
 /* The page moved within memory under a write: it went to the one place or the other. */
 static void run_moved(struct session *session, enum write_kind kind, const struct page *page,
-                      const struct target_run *run)
+                      const struct target_span *run)
 {
     struct view_line *line = view_find(&session->view, page->address);
 
@@ -163,10 +163,10 @@ static void run_moved(struct session *session, enum write_kind kind, const struc
 /* Virtual runs while the target runs: where their pages were found to lie just now. ROM is written
  * by virtual address alone, so not now. */
 static void transfer_running(struct session *session, const struct pages *pages, size_t from,
-                             size_t to, struct target_run *run, size_t count, bool write)
+                             size_t to, struct target_span *run, size_t count, bool write)
 {
     struct target *target = session->space->target;
-    struct target_run *physical = calloc(count, sizeof(*physical));
+    struct target_span *physical = calloc(count, sizeof(*physical));
     size_t some = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -188,7 +188,7 @@ static void transfer_running(struct session *session, const struct pages *pages,
             run[i].error = TARGET_RUNNING;
         else
             physical[some++] =
-                (struct target_run){.address = at, .bytes = run[i].bytes, .length = length};
+                (struct target_span){.address = at, .bytes = run[i].bytes, .length = length};
     }
     if (some && write)
         target->ops->write_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
@@ -205,7 +205,7 @@ static void transfer_running(struct session *session, const struct pages *pages,
 }
 
 void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
-                         struct target_run *run, size_t count)
+                         struct target_span *run, size_t count)
 {
     struct target *target = session->space->target;
 
@@ -219,7 +219,7 @@ void transfer_read_pages(struct session *session, const struct pages *pages, siz
  * translations may have moved since they were made (by these very writes, when they hit page
  * tables), look again: what may have missed RAM and ROM was not written. */
 static void verify_pages(struct session *session, enum write_kind kind, const struct pages *pages,
-                         size_t from, size_t to, struct target_run *run, size_t count)
+                         size_t from, size_t to, struct target_span *run, size_t count)
 {
     struct pages *again = pages_new_count(to - from);
     enum target_error error = TARGET_NO_MEMORY;
@@ -253,7 +253,7 @@ static void verify_pages(struct session *session, enum write_kind kind, const st
 
 enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t from, size_t to,
-                                       struct target_run *run, size_t count)
+                                       struct target_span *run, size_t count)
 {
     struct target *target = session->space->target;
 
@@ -280,14 +280,15 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
 }
 
 /* Cut the next NATURAL_RUNS accesses off the front; returns how many. */
-static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length, struct target_run *run)
+static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length,
+                           struct target_span *run)
 {
     size_t count = 0;
     while (length && count < NATURAL_RUNS) {
         size_t width = 8;
         while (width > length || physical % width)
             width /= 2;
-        run[count++] = (struct target_run){.address = physical, .bytes = bytes, .length = width};
+        run[count++] = (struct target_span){.address = physical, .bytes = bytes, .length = width};
         physical += width;
         bytes += width;
         length -= width;
@@ -295,7 +296,7 @@ static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length, str
     return count;
 }
 
-static enum target_error natural_done(const struct natural *natural, const struct target_run *run,
+static enum target_error natural_done(const struct natural *natural, const struct target_span *run,
                                       size_t count, size_t *done, char *reason)
 {
     const struct target_region *region = natural->region;
@@ -318,7 +319,7 @@ static enum target_error natural_done(const struct natural *natural, const struc
 
 /* The next accesses, of which the first lies that far behind natural's. */
 static void natural_access(struct session *session, const struct natural *natural, size_t offset,
-                           struct target_run *run, size_t count, bool write)
+                           struct target_span *run, size_t count, bool write)
 {
     struct target *target = session->space->target;
     struct target_seen seen;
@@ -341,7 +342,7 @@ static void natural_access(struct session *session, const struct natural *natura
 enum target_error transfer_read_natural(struct session *session, const struct natural *natural,
                                         size_t *done, char *reason)
 {
-    struct target_run run[NATURAL_RUNS];
+    struct target_span run[NATURAL_RUNS];
     enum target_error error = TARGET_OK;
 
     for (*done = 0; *done < natural->length && !error;) {
@@ -357,7 +358,7 @@ enum target_error transfer_write_natural(struct session *session, const struct n
                                          enum write_kind kind, uint64_t page, size_t *done,
                                          char *reason)
 {
-    struct target_run run[NATURAL_RUNS];
+    struct target_span run[NATURAL_RUNS];
     enum target_error error = TARGET_OK;
     const size_t length = natural->length;
 
@@ -410,7 +411,7 @@ enum target_error transfer_read_piece(struct session *session, const struct page
             struct natural natural = {&region, &seen, physical, bytes + *done, part};
             error = transfer_read_natural(session, &natural, &got, reason);
         } else {
-            struct target_run run = {page->address + first + *done, bytes + *done, part, 0, 0};
+            struct target_span run = {page->address + first + *done, bytes + *done, part, 0, 0};
             transfer_read_pages(session, pages, index, index + 1, &run, 1);
             error = run.error;
             got = run.done;
@@ -446,8 +447,8 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
             error = transfer_write_natural(session, &natural, kind, page->address, &put, reason);
             transfer_device_written(session, kind);
         } else {
-            struct target_run run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
-                                     0, 0};
+            struct target_span run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
+                                      0, 0};
             error = transfer_write_pages(session, kind, pages, index, index + 1, &run, 1);
             put = run.done;
         }

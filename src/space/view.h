@@ -8,7 +8,7 @@
 #ifndef SB_SPACE_VIEW_H
 #define SB_SPACE_VIEW_H
 
-#include "target/target.h"
+#include "upstream/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -83,7 +83,7 @@ static void view_keep(struct session *session, const struct page *page, uint64_t
 
 /* One page's part in a step of a cached read: what of it is asked of the target. */
 struct slot {
-    struct target_run run;         /* length 0: the view has it all */
+    struct target_span run;        /* length 0: the view has it all */
     struct view_bits valid;        /* bytes that the view had */
     uint8_t bytes[VIEW_LINE_SIZE]; /* of the page, as read */
 };
@@ -124,14 +124,14 @@ static void slot_prepare(struct session *session, const struct page *page, struc
     }
     session->misses++;
     slot_missing(slot, 0, VIEW_LINE_SIZE, &first, &length);
-    slot->run = (struct target_run){
+    slot->run = (struct target_span){
         .address = page->address + first, .bytes = slot->bytes + first, .length = length};
 }
 
 /* Copy what a run has brought into the buffer, where the view had nothing, and into the view.
  * Returns how many bytes of the page's wanted ones are there now, from the first. */
 static size_t slot_arrived(struct session *session, const struct page *page, uint64_t epoch,
-                           const struct slot *slot, const struct target_run *run, bool keep,
+                           const struct slot *slot, const struct target_span *run, bool keep,
                            uint8_t *buffer)
 {
     size_t end = page->first + page->length, first, length;
@@ -166,7 +166,7 @@ static size_t slot_retry(struct session *session, const struct page *page, uint6
     if (!slot_missing(slot, page->first, page->first + page->length, &first, &length) ||
         length == slot->run.length)
         return got;
-    struct target_run run = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
+    struct target_span run = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
     uint64_t generation = session_generation(session);
     *error = target->ops->read_virtual(target, session->client, session->cpu, &run, 1);
     return slot_arrived(session, page, epoch, slot, &run, session_generation(session) == generation,
@@ -209,7 +209,7 @@ static void read_page_alone(struct call *call, const struct pages *pages, uint8_
 
 /* Read leading pages of memory together; each page's slot says what is missing. */
 static void read_pages(struct call *call, const struct pages *pages, size_t count, uint8_t *buffer,
-                       struct slot *slots, struct target_run *run)
+                       struct slot *slots, struct target_span *run)
 {
     struct session *session = call->session;
     struct target *target = session->space->target;
@@ -222,9 +222,9 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
         if (page->kind == PAGE_CACHED)
             slot_prepare(session, page, line, &slots[i], buffer + at);
         else
-            slots[i].run = (struct target_run){.address = page->address + page->first,
-                                               .bytes = buffer + at,
-                                               .length = page->length};
+            slots[i].run = (struct target_span){.address = page->address + page->first,
+                                                .bytes = buffer + at,
+                                                .length = page->length};
         if (slots[i].run.length)
             run[asked++] = slots[i].run;
     }
@@ -238,7 +238,7 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
             call->done += page->length;
             continue;
         }
-        struct target_run *answer = &run[asked++];
+        struct target_span *answer = &run[asked++];
         enum target_error error = answer->error ? answer->error : TARGET_FAILED;
         size_t got = answer->done;
         if (page->kind == PAGE_CACHED) {
@@ -259,7 +259,7 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
     struct slot *slots = malloc(pages->capacity * sizeof(*slots));
-    struct target_run *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *run = malloc(pages->capacity * sizeof(*run));
 
     uint64_t misses = session->misses;
 
@@ -287,7 +287,7 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
 static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
-    struct target_run *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *run = malloc(pages->capacity * sizeof(*run));
 
     if (!run)
         call_stop(call, TARGET_NO_MEMORY, NULL);
@@ -296,9 +296,9 @@ static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffe
         uint8_t *into = buffer + call->done;
         size_t count = 0;
         for (; count < pages->count && page_bulk(&page[count]); count++) {
-            run[count] = (struct target_run){.address = page[count].address + page[count].first,
-                                             .bytes = into,
-                                             .length = page[count].length};
+            run[count] = (struct target_span){.address = page[count].address + page[count].first,
+                                              .bytes = into,
+                                              .length = page[count].length};
             into += page[count].length;
         }
         if (!count && page->kind == PAGE_FAULT) {
@@ -345,7 +345,7 @@ static void view_follow(struct session *session, const struct page *page, uint64
 }
 
 static void pages_follow(struct session *session, const struct pages *pages, size_t count,
-                         bool keep, const struct target_run *run)
+                         bool keep, const struct target_span *run)
 {
     for (size_t i = 0; i < count; i++)
         view_follow(session, &pages->page[i], pages->epoch, keep, run[i].bytes, run[i].done);
@@ -393,7 +393,7 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
                        enum write_kind kind)
 {
     struct session *session = call->session;
-    struct target_run *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *run = malloc(pages->capacity * sizeof(*run));
 
     if (!run)
         call_stop(call, TARGET_NO_MEMORY, NULL);
@@ -403,9 +403,9 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
         const uint8_t *bytes = buffer + call->done;
         size_t count = 0, at = 0;
         for (; count < pages->count && page_bulk(&page[count]); at += page[count++].length)
-            run[count] = (struct target_run){.address = page[count].address + page[count].first,
-                                             .bytes = (uint8_t *)bytes + at,
-                                             .length = page[count].length};
+            run[count] = (struct target_span){.address = page[count].address + page[count].first,
+                                              .bytes = (uint8_t *)bytes + at,
+                                              .length = page[count].length};
         if (!count) {
             write_page_alone(call, pages, 0, bytes, kind);
             continue;

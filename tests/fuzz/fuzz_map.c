@@ -11,7 +11,7 @@
  * be told from a true one: so the map as it is parsed is excused for addresses within such a line.
  * The daemon then asks gpa2hva about both ends of all memory (translate_map.c). Here the truth
  * answers, and after that nothing is excused but what lies between two true ends. */
-#include "target/memory_map.h"
+#include "upstream/machine/memory_map.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -19,17 +19,31 @@ import sys
 
 # Each layer, and those that its files may use besides their own. What a layer may use, it may use of these only: a
 # layer that is not named is not allowed. The first prefix that fits decides, so longer ones come first.
+_LINK = ("src/upstream/types", "src/rsp/", "src/base/")
+_MACHINE = ("src/upstream/link/", "src/upstream/found", *_LINK)
+_RUN = ("src/upstream/machine/", *_MACHINE)
+_WAYS = ("src/upstream/translate/", *_RUN)
+_UPSTREAM = ("src/upstream/target", "src/upstream/ways/", "src/upstream/run/", *_WAYS)
+_FRONT = ("src/space/", "src/base/", "include/")
 LAYERS = (
     ("include/", ()),
     ("src/base/", ()),
     ("src/wire/", ("src/base/", "include/")),
     ("src/rsp/", ("src/base/",)),
-    ("src/target/", ("src/rsp/", "src/base/")),
-    ("src/space/", ("src/target/", "src/base/", "include/")),
-    ("src/rpc/", ("src/space/", "src/wire/", "src/base/", "include/")),
-    ("stub/", ("src/space/", "src/rsp/", "src/base/", "include/")),
+    ("src/upstream/types", ()),
+    ("src/upstream/found", ()),
+    ("src/upstream/target", ("src/upstream/types",)),
+    ("src/upstream/link/", _LINK),
+    ("src/upstream/machine/", _MACHINE),
+    ("src/upstream/run/", _RUN),
+    ("src/upstream/translate/", _RUN),
+    ("src/upstream/ways/", _WAYS),
+    ("src/upstream/", _UPSTREAM),
+    ("src/space/", ("src/upstream/target", "src/upstream/types", "src/rsp/", "src/base/", "include/")),
+    ("src/rpc/", ("src/wire/", *_FRONT)),
+    ("stub/", ("src/rsp/", *_FRONT)),
     ("src/client/", ("src/wire/", "src/base/", "include/")),
-    ("src/daemon/", ("src/rpc/", "stub/", "src/space/", "src/target/", "src/wire/", "src/base/", "include/")),
+    ("src/daemon/", ("src/rpc/", "stub/", "src/upstream/", "src/wire/", *_FRONT, *_UPSTREAM)),
 )
 
 _NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)

@@ -139,7 +139,7 @@ static enum target_error monitor(struct target *target, target_client client, un
 }
 
 static enum target_error read_live(struct target *target, target_client client, unsigned cpu,
-                                   struct target_run *runs, size_t count)
+                                   struct target_span *runs, size_t count)
 {
     struct fake_front_target *stub = (struct fake_front_target *)target;
     enum target_state state = stub->fake.state;

@@ -173,7 +173,7 @@ static enum target_error virtual_byte(struct fake_target *fake, unsigned cpu, ui
 
 static enum target_error transfer_virtual(struct target *target, enum fake_op op,
                                           target_client client, unsigned cpu,
-                                          struct target_run *run, size_t count)
+                                          struct target_span *run, size_t count)
 {
     struct fake_target *fake = fake_of(target);
     bool write = op == FAKE_WRITE_VIRTUAL;
@@ -210,20 +210,20 @@ static enum target_error transfer_virtual(struct target *target, enum fake_op op
 }
 
 static enum target_error fake_read_virtual(struct target *target, target_client client,
-                                           unsigned cpu, struct target_run *run, size_t count)
+                                           unsigned cpu, struct target_span *run, size_t count)
 {
     return transfer_virtual(target, FAKE_READ_VIRTUAL, client, cpu, run, count);
 }
 
 static enum target_error fake_write_virtual(struct target *target, target_client client,
-                                            unsigned cpu, struct target_run *run, size_t count)
+                                            unsigned cpu, struct target_span *run, size_t count)
 {
     return transfer_virtual(target, FAKE_WRITE_VIRTUAL, client, cpu, run, count);
 }
 
 static enum target_error transfer_physical(struct target *target, enum fake_op op,
                                            target_client client, enum target_access access,
-                                           struct target_run *run, size_t count)
+                                           struct target_span *run, size_t count)
 {
     struct fake_target *fake = fake_of(target);
     bool write = op == FAKE_WRITE_PHYSICAL;
@@ -271,14 +271,14 @@ static enum target_error transfer_physical(struct target *target, enum fake_op o
 }
 
 static enum target_error fake_read_physical(struct target *target, target_client client,
-                                            enum target_access access, struct target_run *run,
+                                            enum target_access access, struct target_span *run,
                                             size_t count)
 {
     return transfer_physical(target, FAKE_READ_PHYSICAL, client, access, run, count);
 }
 
 static enum target_error fake_write_physical(struct target *target, target_client client,
-                                             enum target_access access, struct target_run *run,
+                                             enum target_access access, struct target_span *run,
                                              size_t count)
 {
     return transfer_physical(target, FAKE_WRITE_PHYSICAL, client, access, run, count);

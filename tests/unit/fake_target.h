@@ -5,7 +5,7 @@
 #ifndef SB_TESTS_FAKE_TARGET_H
 #define SB_TESTS_FAKE_TARGET_H
 
-#include "target/target.h"
+#include "upstream/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>

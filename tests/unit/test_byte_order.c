@@ -1,5 +1,5 @@
 /* Who is believed about the byte order, and who is not. */
-#include "target/byte_order.h"
+#include "upstream/machine/byte_order.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -69,7 +69,7 @@ static const struct target_transport ways[] = {
 
 /* A device of which the target cannot tell what it refuses. */
 static enum target_error access_device(struct target *target, target_client client,
-                                       const struct target_seen *seen, struct target_run *runs,
+                                       const struct target_seen *seen, struct target_span *runs,
                                        size_t count, bool write, const char **doubt)
 {
     (void)target;

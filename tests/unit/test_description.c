@@ -1,5 +1,5 @@
 /* The target's description, kept from the attach on. */
-#include "target/description.h"
+#include "rsp/description.h"
 
 #include <check.h>
 #include <stdio.h>

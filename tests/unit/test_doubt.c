@@ -25,7 +25,7 @@ static struct {
 } device;
 
 static enum target_error access_device(struct target *target, target_client client,
-                                       const struct target_seen *seen, struct target_run *runs,
+                                       const struct target_seen *seen, struct target_span *runs,
                                        size_t count, bool write, const char **doubt)
 {
     enum target_error error = TARGET_OK;

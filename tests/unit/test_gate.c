@@ -1,5 +1,5 @@
 /* Who is let in, and in which order. */
-#include "target/gate.h"
+#include "upstream/ways/gate.h"
 
 #include <check.h>
 #include <string.h>

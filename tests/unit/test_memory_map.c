@@ -1,5 +1,5 @@
 /* The memory map, on what real QEMU 7.2 machines printed (tests/unit/data) and on nonsense. */
-#include "target/memory_map.h"
+#include "upstream/machine/memory_map.h"
 
 #include <check.h>
 #include <stdio.h>

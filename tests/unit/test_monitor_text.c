@@ -1,5 +1,5 @@
 /* The monitor's lines, as QEMU 7.2 printed them. */
-#include "target/monitor_text.h"
+#include "upstream/link/monitor_text.h"
 
 #include <check.h>
 #include <stdlib.h>

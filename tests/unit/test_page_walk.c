@@ -1,7 +1,7 @@
 /* Page tables as the Intel manual draws them, and what the monitor prints about a processor. */
-#include "target/page_walk.h"
+#include "upstream/translate/page_walk.h"
 
-#include "target/direct_ram.h"
+#include "upstream/ways/direct_ram.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* What follows from QEMU's version number, for the texts that QEMU and others give. */
-#include "target/qemu_version.h"
+#include "upstream/machine/qemu_version.h"
 
 #include <check.h>
 #include <stdlib.h>

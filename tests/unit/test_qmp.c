@@ -1,12 +1,12 @@
 /* The QMP client against a scripted monitor: a second task on the same loop, behind a unix socket.
  */
-#include "target/qmp.h"
+#include "upstream/link/qmp.h"
 
 #include "base/buffer.h"
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "target/qmp_facts.h"
+#include "upstream/link/qmp_facts.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* The lines of qtest, each held to a strict grammar: QEMU aborts on a malformed one. And the client
  * against a scripted QEMU behind a unix socket. */
-#include "target/qtest.h"
+#include "upstream/link/qtest.h"
 
 #include "base/buffer.h"
 #include "base/endpoint.h"
 #include "base/task.h"
-#include "target/base64.h"
+#include "upstream/link/base64.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The upstream queue against a scripted stub at the other end of a socket pair. */
-#include "target/rsp_client.h"
+#include "upstream/link/rsp_client.h"
 
 #include "base/buffer.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 /* Steps that the stub answers without having made them, against a scripted stub. */
-#include "target/rsp_client.h"
+#include "upstream/link/rsp_client.h"
 
 #include "base/log.h"
 #include "base/task.h"

@@ -1,5 +1,5 @@
 /* Which packets step one thread, and which stop replies say no more than that it was stepped. */
-#include "target/step_text.h"
+#include "upstream/link/step_text.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Which way an access of a device takes, by what the stub tells of those that are refused: on stubs
  * as QEMU 7.2, 10.0 and 11.1 have them, and on odd ones. */
-#include "target/upstream_target.h"
+#include "upstream/upstream_target.h"
 
 #include "base/log.h"
 #include "base/task.h"
@@ -85,7 +85,7 @@ static bool told(uint64_t physical, const struct target_seen *seen, size_t lengt
                  enum target_error expected)
 {
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    struct target_run run = {.address = physical, .bytes = bytes, .length = length};
+    struct target_span run = {.address = physical, .bytes = bytes, .length = length};
     const char *doubt = "unset";
     ck_assert_int_eq(ops->access_device(target, CLIENT, seen, &run, 1, write, &doubt), expected);
     ck_assert_int_eq(run.error, expected);
@@ -213,7 +213,7 @@ SCRIPT(a_processor_that_may_see_another_space, secret_mode)
 SCRIPT(several_accesses_end_where_one_is_refused, as_new)
 {
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    struct target_run runs[] = {
+    struct target_span runs[] = {
         {.address = MACHINE_DEVICE, .bytes = bytes, .length = 4},
         {.address = MACHINE_DEVICE + 4, .bytes = bytes + 4, .length = 1},
         {.address = MACHINE_DEVICE + 5, .bytes = bytes + 5, .length = 2},
@@ -232,7 +232,7 @@ SCRIPT(nothing_while_it_runs, as_new)
 {
     char message[64];
     uint8_t byte = 0;
-    struct target_run run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
+    struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt = "unset";
     ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
                      TARGET_OK);
@@ -250,7 +250,7 @@ static void dies(void)
 SCRIPT(a_stub_that_is_lost_when_it_is_asked, dies)
 {
     uint8_t byte = 0;
-    struct target_run run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
+    struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt;
     ck_assert_int_eq(ops->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
                      TARGET_GONE);

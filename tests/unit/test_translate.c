@@ -1,6 +1,6 @@
 /* Which memory the translations that are kept hang on: the target on a machine with page tables of
  * its own. */
-#include "target/upstream_target.h"
+#include "upstream/upstream_target.h"
 
 #include "base/log.h"
 #include "base/task.h"
@@ -119,7 +119,7 @@ static bool write_counts(uint64_t physical)
 {
     uint8_t bytes[8];
     uint64_t epoch = ops->translation_epoch(target);
-    struct target_run run = {.address = physical, .bytes = bytes, .length = sizeof bytes};
+    struct target_span run = {.address = physical, .bytes = bytes, .length = sizeof bytes};
 
     ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
     ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
@@ -157,7 +157,7 @@ static void translate_meanwhile(void *done)
 SCRIPT(a_write_to_a_table_that_is_being_read_counts)
 {
     uint64_t entry = PLAIN | PRESENT;
-    struct target_run run = {.bytes = (uint8_t *)&entry, .length = sizeof entry};
+    struct target_span run = {.bytes = (uint8_t *)&entry, .length = sizeof entry};
     bool done = false;
 
     translate(0, PAGE);

@@ -1,5 +1,5 @@
 /* The real target's functions on a machine that is not one: a stub and a monitor of our own. */
-#include "target/upstream_target.h"
+#include "upstream/upstream_target.h"
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -126,9 +126,9 @@ static void until(enum target_state state)
         task_sleep(0.001);
 }
 
-static struct target_run one(uint64_t address, void *bytes, size_t length)
+static struct target_span one(uint64_t address, void *bytes, size_t length)
 {
-    return (struct target_run){
+    return (struct target_span){
         .address = address, .bytes = bytes, .length = length, .error = TARGET_CANCELLED};
 }
 
@@ -427,8 +427,8 @@ SCRIPT(virtual_transfers_in_many_packets, NULL)
     attach();
     for (size_t i = 0; i < sizeof out; i++)
         out[i] = (uint8_t)(i * 7 + (i >> 8));
-    struct target_run writes[] = {one(0x1000, out, 4096), one(0x2ff0, out + 4096, 16),
-                                  one(0x3000, out + 4112, 4080)};
+    struct target_span writes[] = {one(0x1000, out, 4096), one(0x2ff0, out + 4096, 16),
+                                   one(0x3000, out + 4112, 4080)};
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, writes, 3), TARGET_OK);
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(writes[i].done, writes[i].length);
@@ -436,8 +436,8 @@ SCRIPT(virtual_transfers_in_many_packets, NULL)
     }
     ck_assert_mem_eq(machine.memory + 0x1000, out, 4096);
     ck_assert_mem_eq(machine.memory + 0x2ff0, out + 4096, 4096);
-    struct target_run reads[] = {one(0x1000, in, 4096), one(0x2ff0, in + 4096, 16),
-                                 one(0x3000, in + 4112, 4080)};
+    struct target_span reads[] = {one(0x1000, in, 4096), one(0x2ff0, in + 4096, 16),
+                                  one(0x3000, in + 4112, 4080)};
     ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, reads, 3), TARGET_OK);
     ck_assert_mem_eq(in, out, sizeof in);
 }
@@ -448,8 +448,8 @@ SCRIPT(a_hole_between_two_pages, NULL)
     memset(bytes, 0x5a, sizeof bytes);
     attach();
     machine.pages[0][2] = MACHINE_UNMAPPED;
-    struct target_run runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
-                                one(0x3000, bytes, 4096)};
+    struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
+                                 one(0x3000, bytes, 4096)};
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 0);
@@ -465,7 +465,7 @@ SCRIPT(each_processor_has_its_own_pages, NULL)
     attach();
     machine.pages[0][4] = 5;
     machine.pages[1][4] = 6;
-    struct target_run run = one(0x4010, &byte, 1);
+    struct target_span run = one(0x4010, &byte, 1);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 1, &run, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x6010], 1);
     byte = 2;
@@ -487,7 +487,7 @@ SCRIPT(physical_and_virtual_do_not_mix, NULL)
     uint8_t byte = 0x11;
     attach();
     machine.pages[0][1] = 9;
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
     byte = 0x22;
     run = one(0x1000, &byte, 1);
@@ -506,8 +506,8 @@ SCRIPT(natural_accesses_one_by_one, NULL)
     uint8_t bytes[16] = {1, 2, 3, 4, 5, 6, 7, 8};
     attach();
     unsigned before = fake_machine_count(&machine, "Me");
-    struct target_run runs[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
-                                one(0xe006, bytes + 6, 1)};
+    struct target_span runs[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
+                                 one(0xe006, bytes + 6, 1)};
     ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
                      TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me") - before, 3);
@@ -535,8 +535,8 @@ SCRIPT(a_stub_that_answers_less_than_was_asked, short_reads)
     for (size_t i = 0; i < sizeof in; i++)
         machine.memory[0x1000 + i] = (uint8_t)(i * 13 + (i >> 8));
     machine.pages[0][3] = MACHINE_UNMAPPED;
-    struct target_run runs[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
-                                one(0x3000, in, 8)};
+    struct target_span runs[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
+                                 one(0x3000, in, 8)};
     ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 4096);
@@ -554,7 +554,7 @@ SCRIPT(a_stub_that_answers_more_than_was_asked, wrong_reads)
 {
     uint8_t in[4];
     attach();
-    struct target_run run = one(0x5000, in, 4);
+    struct target_span run = one(0x5000, in, 4);
     ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     ck_assert_uint_eq(run.done, 0);
     until(TARGET_STATE_LOST);
@@ -571,7 +571,7 @@ SCRIPT(a_stub_that_answers_a_write_with_nonsense, odd_writes)
 {
     uint8_t byte = 1;
     attach();
-    struct target_run run = one(0x5000, &byte, 1);
+    struct target_span run = one(0x5000, &byte, 1);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     ck_assert_uint_eq(run.done, 0);
     until(TARGET_STATE_LOST);
@@ -588,7 +588,7 @@ SCRIPT(death_in_the_middle_of_a_write, dies)
     uint8_t bytes[8192];
     memset(bytes, 0x33, sizeof bytes);
     attach();
-    struct target_run runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
+    struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 2), TARGET_GONE);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 0);
@@ -613,7 +613,7 @@ SCRIPT(a_plain_stub_with_binary_writes, binary)
         bytes[i] = (uint8_t)("$#}*a\0z\xff"[i % 8]);
     attach();
     ck_assert(!ops->info(target)->physical && !ops->info(target)->ports);
-    struct target_run run = one(0x1000, bytes, sizeof bytes);
+    struct target_span run = one(0x1000, bytes, sizeof bytes);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_mem_eq(machine.memory + 0x1000, bytes, sizeof bytes);
     ck_assert_uint_eq(fake_machine_count(&machine, "M"), 0);
@@ -656,7 +656,7 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     unsigned asked = fake_machine_count(&machine, GVA2GPA);
     ck_assert_uint_eq(asked, 3);
     uint64_t epoch = ops->translation_epoch(target);
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, GVA2GPA), asked);
@@ -740,7 +740,7 @@ SCRIPT(what_was_asked_before_a_write_ended_is_asked_again, one_at_a_time)
     attach();
     uint64_t epoch = ops->translation_epoch(target);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "asks", ask_meanwhile, &answered));
-    struct target_run run = one(0x2000, &byte, 1);
+    struct target_span run = one(0x2000, &byte, 1);
     ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
     ck_assert(!answered);
     ck_assert_uint_ne(ops->translation_epoch(target), epoch);
@@ -765,7 +765,7 @@ SCRIPT(a_32_bit_processor_has_32_bit_addresses, narrow)
     ck_assert_uint_eq(ops->info(target)->pointer_size, 4);
     ck_assert_int_eq(translate(0, 0x100001000, &translation), TARGET_OK);
     ck_assert_int_eq(translation.error, TARGET_FAULT);
-    struct target_run run = one(0x100001000, &byte, 1);
+    struct target_span run = one(0x100001000, &byte, 1);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_FAULT);
     ck_assert_uint_eq(machine.memory[0x1000], 0);
     /* dbgeng's way to write 0xfffff000. */
@@ -792,7 +792,7 @@ SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
     uint64_t epoch = ops->translation_epoch(target);
     ck_assert_uint_ne(ops->translation_epoch(target), epoch);
     /* Memory needs the stub. */
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
     ck_assert_int_eq(run.error, TARGET_RUNNING);
     ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
@@ -913,7 +913,7 @@ static struct {
 static void read_for_long(void *arg)
 {
     (void)arg;
-    struct target_run run = one(0, busy.bytes, sizeof busy.bytes);
+    struct target_span run = one(0, busy.bytes, sizeof busy.bytes);
     busy.read = ops->read_virtual(target, CLIENT + 1, 0, &run, 1);
     busy.finished++;
 }
@@ -955,7 +955,7 @@ SCRIPT(others_halt_and_resume_it, NULL)
 {
     char message[64];
     uint8_t byte;
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     attach();
     ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
                      TARGET_OK);
@@ -981,7 +981,7 @@ SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
 {
     uint8_t byte;
     char reply[64];
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     attach();
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
@@ -1007,7 +1007,7 @@ static void answer_status(void *arg)
 SCRIPT(nothing_is_sent_while_it_may_run, NULL)
 {
     uint8_t byte;
-    struct target_run run = one(0x1000, &byte, 1);
+    struct target_span run = one(0x1000, &byte, 1);
     attach();
     for (int runs = 0; runs < 2; runs++) {
         unsigned asked = machine.status_asked;
@@ -1038,7 +1038,7 @@ SCRIPT(many_steps_and_late_events, NULL)
         ck_assert_int_eq(
             ops->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message), TARGET_OK);
         ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
-        struct target_run run = one(0x1000, &byte, 1);
+        struct target_span run = one(0x1000, &byte, 1);
         ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     }
     ck_assert_uint_eq(stage.lost, 0);
@@ -1099,7 +1099,7 @@ SCRIPT(many_steps_that_were_not_made, NULL)
     for (unsigned i = 0; i < 50; i++) {
         machine.phantoms = i % 4;
         step_and_wait(0);
-        struct target_run run = one(0x1000, &byte, 1);
+        struct target_span run = one(0x1000, &byte, 1);
         ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     }
     ck_assert_uint_eq(machine.moved[0], 50);
@@ -1132,7 +1132,7 @@ SCRIPT(a_lost_target_is_found_again, reattaching)
     uint8_t byte = 1;
     char text[64];
     attach();
-    struct target_run run = one(0x2000, &byte, 1);
+    struct target_span run = one(0x2000, &byte, 1);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, text, sizeof text), TARGET_GONE);
     ck_assert_uint_eq(stage.lost, 1);
@@ -1159,7 +1159,7 @@ SCRIPT(lost_while_halted_without_qmp, reattaching_no_qmp)
     attach();
     ops->interrupt(target, CLIENT);
     until(TARGET_STATE_HALTED);
-    struct target_run run = one(0x2000, &byte, 1);
+    struct target_span run = one(0x2000, &byte, 1);
     ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     until(TARGET_STATE_HALTED);
     ck_assert_uint_eq(machine.connects, 2);

@@ -1,0 +1,516 @@
+#include "upstream/link/qtest.h"
+
+#include "base/buffer.h"
+#include "base/busy_poll.h"
+#include "base/dial.h"
+#include "base/paced_reader.h"
+#include "base/task.h"
+#include "upstream/link/base64.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+/* Requests, and characters of them and their answers, that are under way at once: enough to keep
+ * QEMU busy, little enough that another caller's turn comes within a millisecond. */
+#define FLIGHT_MOST   256
+#define FLIGHT_WEIGHT ((size_t)128 * 1024)
+#define READ_SIZE     ((size_t)64 * 1024)
+/* With that much under way QEMU has something to do for a few hundred microseconds: we need not
+ * wake for each answer. Microseconds between looks at what has come meanwhile. */
+#define PACE_COUNT  64
+#define PACE_WEIGHT ((size_t)48 * 1024)
+#define PACE        100
+#define ANSWER_MOST (QTEST_PIECE_MOST / 3 * 4 + 64)
+
+/* A caller's requests. On its stack. */
+struct batch {
+    struct qtest_request *requests;
+    size_t count, sent, left;
+    enum target_error error;
+    struct task *task;
+    struct batch *prev, *next;
+};
+
+struct flight {
+    struct batch *batch;
+    size_t index, weight;
+};
+
+struct qtest {
+    struct ev_loop *loop;
+    double timeout;
+    struct qtest_listener listener;
+    int fd;
+    uint64_t closes; /* a connect that began before the last one is called off */
+    bool big_endian;
+    struct paced_reader reader;
+    struct busy_poll *busy_poll;
+    ev_io writer;
+    ev_timer silence;
+    struct buffer in, out;
+    size_t scanned; /* of in: no end of line there */
+    struct batch *batches;
+    struct flight flights[FLIGHT_MOST]; /* a ring */
+    size_t first, count, weight;
+};
+
+/* Lines */
+
+static bool width_valid(unsigned width, unsigned most)
+{
+    return (width == 1 || width == 2 || width == 4 || width == 8) && width <= most;
+}
+
+static bool value_fits(uint64_t value, unsigned width)
+{
+    return width == 8 || value >> (8 * width) == 0;
+}
+
+static bool range_valid(uint64_t address, size_t length, size_t most)
+{
+    return length > 0 && length <= most && length - 1 <= UINT64_MAX - address;
+}
+
+/* By hand: a store of four bytes takes snprintf longer than QEMU's socket. */
+static char *put_text(char *at, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+    unsigned digits = 1;
+    while (digits < 16 && number >> 4 * digits != 0)
+        digits++;
+    *at++ = '0';
+    *at++ = 'x';
+    for (unsigned i = digits; i-- > 0;)
+        *at++ = "0123456789abcdef"[number >> 4 * i & 15];
+    return at;
+}
+
+/* "verb 0x1 0x2": the names are ours, so it fits in LINE_MOST. */
+#define LINE_MOST 64
+static char *put_words(char *at, const char *verb, uint64_t first, const uint64_t *second)
+{
+    at = put_text(at, verb);
+    *at++ = ' ';
+    at = put_number(at, first);
+    if (second) {
+        *at++ = ' ';
+        at = put_number(at, *second);
+    }
+    return at;
+}
+
+static bool line_write(struct buffer *out, const struct qtest_request *request)
+{
+    uint64_t length = request->length;
+    size_t text = base64_length(request->length);
+    char *line = (char *)buffer_reserve(out, LINE_MOST + text), *at;
+    if (!line)
+        return false;
+    at = put_words(line, "b64write", request->address, &length);
+    *at++ = ' ';
+    base64_encode(at, request->bytes, request->length);
+    at += text;
+    *at++ = '\n';
+    buffer_commit(out, (size_t)(at - line));
+    return true;
+}
+
+static const char *const stores[] = {
+    [1] = "writeb", [2] = "writew", [4] = "writel", [8] = "writeq"};
+static const char *const loads[] = {[1] = "readb", [2] = "readw", [4] = "readl", [8] = "readq"};
+static const char *const outs[] = {[1] = "outb", [2] = "outw", [4] = "outl"};
+static const char *const ins[] = {[1] = "inb", [2] = "inw", [4] = "inl"};
+
+bool qtest_line(struct buffer *out, const struct qtest_request *request)
+{
+    uint64_t address = request->address, value = request->value, length = request->length;
+    unsigned width = request->width;
+    char line[LINE_MOST + 32], *at = line;
+
+    switch (request->verb) {
+    case QTEST_WRITE:
+        return range_valid(address, request->length, QTEST_PIECE_MOST) && line_write(out, request);
+    case QTEST_READ:
+        if (range_valid(address, request->length, QTEST_PIECE_MOST))
+            at = put_words(at, "b64read", address, &length);
+        break;
+    case QTEST_FILL:
+        if (range_valid(address, request->length, QTEST_FILL_MOST) && value_fits(value, 1)) {
+            at = put_words(at, "memset", address, &length);
+            *at++ = ' ';
+            at = put_number(at, value);
+        }
+        break;
+    case QTEST_STORE:
+        if (width_valid(width, 8) && value_fits(value, width) && range_valid(address, width, 8))
+            at = put_words(at, stores[width], address, &value);
+        break;
+    case QTEST_LOAD:
+        if (width_valid(width, 8) && range_valid(address, width, 8))
+            at = put_words(at, loads[width], address, NULL);
+        break;
+    case QTEST_OUT:
+    case QTEST_IN:
+        if (!width_valid(width, 4) || address > 0x10000u - width)
+            break;
+        if (request->verb == QTEST_IN)
+            at = put_words(at, ins[width], address, NULL);
+        else if (value_fits(value, width))
+            at = put_words(at, outs[width], address, &value);
+        break;
+    case QTEST_ORDER:
+        at = put_text(at, "endianness");
+        break;
+    }
+    if (at == line)
+        return false;
+    *at++ = '\n';
+    return buffer_append(out, line, (size_t)(at - line));
+}
+
+/* Answers */
+
+static bool word_after(const char *line, size_t length, const char *word)
+{
+    return length == strlen(word) && memcmp(line, word, length) == 0;
+}
+
+static bool answer_number(struct qtest_request *request, const char *line, size_t length)
+{
+    uint64_t value = 0;
+    if (length < strlen("OK 0x0") || length > strlen("OK 0x") + 16 || memcmp(line, "OK 0x", 5) != 0)
+        return false;
+    for (size_t i = 5; i < length; i++) {
+        char digit = line[i];
+        if (digit >= '0' && digit <= '9')
+            value = value << 4 | (uint64_t)(digit - '0');
+        else if (digit >= 'a' && digit <= 'f')
+            value = value << 4 | (uint64_t)(digit - 'a' + 10);
+        else
+            return false;
+    }
+    if (!value_fits(value, request->width))
+        return false;
+    request->value = value;
+    return true;
+}
+
+bool qtest_answer(struct qtest_request *request, const char *line, size_t length)
+{
+    switch (request->verb) {
+    case QTEST_WRITE:
+    case QTEST_FILL:
+    case QTEST_STORE:
+    case QTEST_OUT:
+        return word_after(line, length, "OK");
+    case QTEST_LOAD:
+    case QTEST_IN:
+        return answer_number(request, line, length);
+    case QTEST_READ:
+        return length >= 3 && memcmp(line, "OK ", 3) == 0 &&
+               base64_decode(request->bytes, request->length, line + 3, length - 3);
+    case QTEST_ORDER:
+        request->value = word_after(line, length, "OK big");
+        return request->value == 1 || word_after(line, length, "OK little");
+    }
+    return false;
+}
+
+/* The connection */
+
+static void finish_batch(struct qtest *qtest, struct batch *batch, enum target_error error)
+{
+    if (batch->error == TARGET_OK)
+        batch->error = error;
+    batch->left = 0;
+    DL_DELETE(qtest->batches, batch);
+    task_wake(batch->task);
+}
+
+void qtest_close(struct qtest *qtest)
+{
+    struct batch *batch, *next;
+    qtest->closes++;
+    if (qtest->fd < 0)
+        return;
+    paced_reader_stop(&qtest->reader);
+    ev_io_stop(qtest->loop, &qtest->writer);
+    ev_timer_stop(qtest->loop, &qtest->silence);
+    close(qtest->fd);
+    qtest->fd = -1;
+    buffer_clear(&qtest->in);
+    buffer_clear(&qtest->out);
+    qtest->scanned = qtest->first = qtest->count = qtest->weight = 0;
+    DL_FOREACH_SAFE(qtest->batches, batch, next)
+    finish_batch(qtest, batch, TARGET_GONE);
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct qtest *qtest, const char *format, ...)
+{
+    char reason[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    qtest_close(qtest);
+    if (qtest->listener.closed)
+        qtest->listener.closed(qtest->listener.context, reason);
+}
+
+/* Characters of a request and its answer. */
+static size_t weight_of(const struct qtest_request *request)
+{
+    bool bulk = request->verb == QTEST_WRITE || request->verb == QTEST_READ;
+    /* A fill costs QEMU time, not characters. */
+    return 32 + (bulk ? base64_length(request->length) : 0) +
+           (request->verb == QTEST_FILL ? request->length / 8 : 0);
+}
+
+/* Make the line of this batch's next request. */
+static void send_next(struct qtest *qtest, struct batch *batch)
+{
+    struct qtest_request *request = &batch->requests[batch->sent];
+    if (!qtest_line(&qtest->out, request)) {
+        /* what was sent is waited for */
+        batch->error = TARGET_INVALID;
+        batch->left -= batch->count - batch->sent;
+        batch->count = batch->sent;
+        return;
+    }
+    size_t weight = weight_of(request);
+    qtest->flights[(qtest->first + qtest->count) % FLIGHT_MOST] =
+        (struct flight){.batch = batch, .index = batch->sent, .weight = weight};
+    qtest->count++;
+    qtest->weight += weight;
+    batch->sent++;
+}
+
+static void write_out(struct qtest *qtest)
+{
+    while (qtest->out.length > 0) {
+        ssize_t written = buffer_write_fd(&qtest->out, qtest->fd);
+        if (written > 0 || (written < 0 && errno == EINTR))
+            continue;
+        if (written < 0 && errno != EAGAIN) {
+            fail(qtest, "%s", strerror(errno));
+            return;
+        }
+        ev_io_start(qtest->loop, &qtest->writer);
+        return;
+    }
+    ev_io_stop(qtest->loop, &qtest->writer);
+}
+
+/* Whose turn it is: the first with something to send. */
+static struct batch *next_batch(struct qtest *qtest)
+{
+    struct batch *batch;
+    DL_FOREACH(qtest->batches, batch)
+    {
+        if (batch->sent < batch->count)
+            return batch;
+    }
+    return NULL;
+}
+
+/* Send as much as may be under way, one request of each caller in turn. */
+static void pump(struct qtest *qtest)
+{
+    struct batch *batch;
+    while (qtest->count < FLIGHT_MOST && qtest->weight < FLIGHT_WEIGHT &&
+           (batch = next_batch(qtest)) != NULL) {
+        send_next(qtest, batch);
+        if (batch->left == 0) {
+            finish_batch(qtest, batch, TARGET_OK);
+        } else {
+            DL_DELETE(qtest->batches, batch);
+            DL_APPEND(qtest->batches, batch);
+        }
+    }
+    write_out(qtest);
+    if (qtest->fd < 0)
+        return;
+    if (qtest->count > 0 && !ev_is_active(&qtest->silence))
+        ev_timer_again(qtest->loop, &qtest->silence);
+    /* One or two are no stream, however heavy: a fill is a short line. */
+    bool much = qtest->count >= PACE_COUNT || (qtest->count > 2 && qtest->weight >= PACE_WEIGHT);
+    paced_reader_pace(&qtest->reader, much);
+    if (qtest->count > 0 && !much)
+        busy_poll_expect(qtest->busy_poll);
+}
+
+/* One line. False: the connection is closed. */
+static bool take_line(struct qtest *qtest, const char *line, size_t length)
+{
+    if (qtest->count == 0) {
+        fail(qtest, "it says '%.*s' unasked", (int)(length < 60 ? length : 60), line);
+        return false;
+    }
+    struct flight *flight = &qtest->flights[qtest->first];
+    struct batch *batch = flight->batch;
+    struct qtest_request *request = &batch->requests[flight->index];
+    if (!qtest_answer(request, line, length)) {
+        fail(qtest, "it answers '%.*s'", (int)(length < 60 ? length : 60), line);
+        return false;
+    }
+    request->done = true;
+    qtest->first = (qtest->first + 1) % FLIGHT_MOST;
+    qtest->count--;
+    qtest->weight -= flight->weight;
+    if (--batch->left == 0)
+        finish_batch(qtest, batch, TARGET_OK);
+    return true;
+}
+
+static void take_lines(struct qtest *qtest)
+{
+    while (qtest->fd >= 0) {
+        const char *start = (const char *)buffer_bytes(&qtest->in);
+        size_t fresh = qtest->in.length - qtest->scanned;
+        const char *end = fresh > 0 ? memchr(start + qtest->scanned, '\n', fresh) : NULL;
+        if (!end) {
+            qtest->scanned = qtest->in.length;
+            if (qtest->in.length > ANSWER_MOST)
+                fail(qtest, "an answer of more than %zu characters", ANSWER_MOST);
+            return;
+        }
+        size_t length = (size_t)(end - start);
+        qtest->scanned = 0;
+        if (take_line(qtest, start, length))
+            buffer_consume(&qtest->in, length + 1);
+    }
+}
+
+static void on_readable(void *context)
+{
+    struct qtest *qtest = context;
+    ssize_t got = buffer_read_fd(&qtest->in, qtest->fd, READ_SIZE);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        fail(qtest, "%s", got == 0 ? "it closed the connection" : strerror(errno));
+        return;
+    }
+    size_t owed = qtest->count;
+    take_lines(qtest);
+    if (qtest->fd < 0)
+        return;
+    /* A byte now and then is silence too: others wait, shut out, for what is under way. */
+    if (qtest->count < owed)
+        ev_timer_stop(qtest->loop, &qtest->silence);
+    pump(qtest);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    write_out(watcher->data);
+}
+
+static void on_silence(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct qtest *qtest = watcher->data;
+    (void)loop;
+    (void)events;
+    fail(qtest, "no answer within %g s", qtest->timeout);
+}
+
+enum target_error qtest_run(struct qtest *qtest, struct qtest_request *requests, size_t count)
+{
+    struct batch batch = {.requests = requests, .count = count, .left = count, .task = task_self()};
+    for (size_t i = 0; i < count; i++)
+        requests[i].done = false;
+    if (qtest->fd < 0)
+        return TARGET_GONE;
+    if (count == 0)
+        return TARGET_OK;
+    DL_APPEND(qtest->batches, &batch);
+    pump(qtest);
+    while (batch.left > 0)
+        task_suspend();
+    return batch.error;
+}
+
+/* Connecting */
+
+enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint, char *message,
+                                size_t size)
+{
+    struct qtest_request order = {.verb = QTEST_ORDER};
+    struct dial dial = {0}; /* QEMU listens on a private socket: there is nothing to call off */
+    qtest_close(qtest);
+    uint64_t closes = qtest->closes;
+    int fd = dial_endpoint(&dial, endpoint, qtest->timeout, message, size);
+    if (fd < 0)
+        return TARGET_GONE;
+    if (qtest->closes != closes) {
+        close(fd);
+        snprintf(message, size, "called off");
+        return TARGET_GONE;
+    }
+    qtest->fd = fd;
+    ev_io_set(&qtest->writer, fd, EV_WRITE);
+    paced_reader_start(&qtest->reader, fd);
+    enum target_error error = qtest_run(qtest, &order, 1);
+    if (error != TARGET_OK)
+        snprintf(message, size, "qtest does not answer; perhaps it serves another client");
+    else
+        qtest->big_endian = order.value == 1;
+    return error;
+}
+
+void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll)
+{
+    qtest->busy_poll = poll;
+}
+
+bool qtest_connected(const struct qtest *qtest)
+{
+    return qtest->fd >= 0;
+}
+
+bool qtest_big_endian(const struct qtest *qtest)
+{
+    return qtest->big_endian;
+}
+
+struct qtest *qtest_new(struct ev_loop *loop, double timeout, const struct qtest_listener *listener)
+{
+    struct qtest *qtest = calloc(1, sizeof *qtest);
+    if (!qtest)
+        return NULL;
+    qtest->loop = loop;
+    qtest->timeout = timeout;
+    if (listener)
+        qtest->listener = *listener;
+    qtest->fd = -1;
+    paced_reader_init(&qtest->reader, loop, PACE, on_readable, qtest);
+    ev_init(&qtest->writer, on_writable);
+    ev_init(&qtest->silence, on_silence);
+    qtest->silence.repeat = timeout;
+    qtest->writer.data = qtest->silence.data = qtest;
+    return qtest;
+}
+
+void qtest_free(struct qtest *qtest)
+{
+    if (!qtest)
+        return;
+    qtest_close(qtest);
+    paced_reader_free(&qtest->reader);
+    buffer_free(&qtest->in);
+    buffer_free(&qtest->out);
+    free(qtest);
+}

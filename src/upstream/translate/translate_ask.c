@@ -1,0 +1,226 @@
+/* Where pages lie, asked of the target: many at once of the stub, or one by one through QMP. */
+#include "upstream/translate/translate_internal.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "rsp/hex.h"
+#include "upstream/link/monitor_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pages asked for at once. */
+#define SLOTS 32
+
+struct batch;
+
+struct slot {
+    struct rsp_operation operation;
+    struct batch *batch;
+    size_t index;
+    uint64_t epoch;
+    bool busy;
+    struct buffer output;
+    char payload[MONITOR_PAYLOAD_SIZE];
+};
+
+struct batch {
+    struct translate *translate;
+    target_client client;
+    unsigned cpu;
+    const uint64_t *pages;
+    size_t count, next;
+    struct target_translation *out;
+    enum target_error error; /* why nothing more is asked */
+    unsigned busy;
+    struct task *task;
+    struct slot slots[SLOTS];
+};
+
+static void take_monitor_reply(struct slot *slot, struct target_translation *out, uint64_t page)
+{
+    struct batch *batch = slot->batch;
+    const struct rsp_operation *operation = &slot->operation;
+    uint64_t physical = 0;
+    if (strcmp(operation->reply, "OK") != 0 || slot->output.length == 0) {
+        batch->error = operation->reply_length == 0 ? TARGET_UNSUPPORTED : TARGET_FAILED;
+        return;
+    }
+    enum monitor_translation answered =
+        monitor_text_parse_gva2gpa((const char *)buffer_bytes(&slot->output), &physical);
+    if (answered == MONITOR_UNKNOWN) {
+        char message[80];
+        log_warning(ROOM, "gva2gpa answers '%s'",
+                    monitor_text_message((const char *)buffer_bytes(&slot->output), message,
+                                         sizeof message));
+        batch->error = TARGET_FAILED;
+        return;
+    }
+    translate_answer(out, answered == MONITOR_MAPPED, physical & TARGET_PAGE_MASK);
+    if (slot->epoch == batch->translate->epoch) {
+        translate_keep(batch->translate, batch->cpu, page, answered == MONITOR_MAPPED,
+                       out->physical);
+        batch->translate->blind = true;
+    }
+}
+
+/* Without a monitor: a page is there when its first byte can be read. */
+static void take_probe_reply(struct slot *slot, struct target_translation *out, uint64_t page)
+{
+    struct batch *batch = slot->batch;
+    const struct rsp_operation *operation = &slot->operation;
+    uint8_t byte;
+    bool mapped = operation->reply_length == 2 && hex_decode(&byte, operation->reply, 2);
+    if (operation->reply_length == 0) {
+        batch->error = TARGET_UNSUPPORTED;
+        return;
+    }
+    if (!mapped && operation->reply[0] != 'E') {
+        rsp_client_fail(batch->translate->stub->rsp, "the answer to a read of 1 byte is '%.40s'",
+                        operation->reply);
+        return;
+    }
+    translate_answer(out, mapped, page);
+    if (slot->epoch == batch->translate->epoch)
+        translate_keep(batch->translate, batch->cpu, page, mapped, page);
+}
+
+static void ask_more(struct batch *batch);
+
+static void slot_done(struct rsp_operation *operation)
+{
+    struct slot *slot = operation->context;
+    struct batch *batch = slot->batch;
+    struct target_translation *out = &batch->out[slot->index];
+    uint64_t page = batch->pages[slot->index];
+    if (operation->error != TARGET_OK)
+        batch->error = operation->error;
+    else if (operation->kind == RSP_COMMAND)
+        take_monitor_reply(slot, out, page);
+    else
+        take_probe_reply(slot, out, page);
+    slot->busy = false;
+    batch->busy--;
+    ask_more(batch);
+    if (batch->busy == 0)
+        task_wake(batch->task);
+}
+
+static enum target_error ask(struct batch *batch, struct slot *slot)
+{
+    const struct stub *stub = batch->translate->stub;
+    uint64_t page = batch->pages[batch->next];
+    struct rsp_operation *operation = &slot->operation;
+    *operation = (struct rsp_operation){
+        .payload = slot->payload, .client = batch->client, .done = slot_done, .context = slot};
+    if (stub->qemu) {
+        char line[MONITOR_LINE_SIZE];
+        monitor_text_gva2gpa(line, page);
+        buffer_clear(&slot->output);
+        operation->kind = RSP_COMMAND;
+        operation->output = &slot->output;
+        operation->monitor_cpu = stub_monitor_cpu(stub, batch->cpu);
+        operation->length = monitor_payload(slot->payload, line);
+    } else {
+        operation->kind = RSP_REQUEST;
+        operation->length =
+            (size_t)snprintf(slot->payload, sizeof slot->payload, "m%" PRIx64 ",1", page);
+    }
+    slot->batch = batch;
+    slot->index = batch->next;
+    slot->epoch = batch->translate->epoch;
+    return rsp_client_submit(stub->rsp, operation);
+}
+
+static void ask_more(struct batch *batch)
+{
+    struct translate *translate = batch->translate;
+    unsigned most = 2 * rsp_client_depth(translate->stub->rsp);
+    if (most > SLOTS)
+        most = SLOTS;
+    for (; batch->next < batch->count && batch->error == TARGET_OK; batch->next++) {
+        struct target_translation *out = &batch->out[batch->next];
+        if (out->error != TARGET_FAILED)
+            continue; /* known */
+        if (translate_recall(translate, batch->cpu, batch->pages[batch->next], out))
+            continue;
+        if (batch->busy == most)
+            return;
+        struct slot *slot = batch->slots;
+        while (slot->busy)
+            slot++;
+        batch->error = ask(batch, slot);
+        if (batch->error != TARGET_OK)
+            return;
+        slot->busy = true;
+        batch->busy++;
+    }
+}
+
+enum target_error translate_by_stub(struct translate *translate, target_client client, unsigned cpu,
+                                    const uint64_t *pages, size_t count,
+                                    struct target_translation *out)
+{
+    size_t known = 0;
+    while (known < count && out[known].error != TARGET_FAILED)
+        known++;
+    if (known == count)
+        return TARGET_OK;
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return TARGET_NO_MEMORY;
+    batch->translate = translate;
+    batch->client = client;
+    batch->cpu = cpu;
+    batch->pages = pages;
+    batch->count = count;
+    batch->out = out;
+    batch->task = task_self();
+    translate->asking++;
+    ask_more(batch);
+    rsp_client_kick(translate->stub->rsp);
+    while (batch->busy > 0)
+        task_suspend();
+    translate->asking--;
+    enum target_error error = batch->error;
+    for (size_t i = 0; i < SLOTS; i++)
+        buffer_free(&batch->slots[i].output);
+    free(batch);
+    return error;
+}
+
+enum target_error translate_by_monitor(struct translate *translate, target_client client,
+                                       unsigned cpu, const uint64_t *pages, size_t count,
+                                       struct target_translation *out)
+{
+    struct buffer text = {0};
+    enum target_error error = TARGET_OK;
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        char line[MONITOR_LINE_SIZE], message[128];
+        uint64_t physical = 0;
+        if (out[i].error != TARGET_FAILED)
+            continue;
+        monitor_text_gva2gpa(line, pages[i]);
+        buffer_clear(&text);
+        error =
+            monitor_run(&translate->stub->monitor, client, stub_monitor_cpu(translate->stub, cpu),
+                        line, &text, message, sizeof message);
+        if (error != TARGET_OK)
+            break;
+        switch (monitor_text_parse_gva2gpa(monitor_printed(&text), &physical)) {
+        case MONITOR_MAPPED:
+            translate_answer(&out[i], true, physical & TARGET_PAGE_MASK);
+            break;
+        case MONITOR_UNMAPPED:
+            translate_answer(&out[i], false, 0);
+            break;
+        case MONITOR_UNKNOWN:
+            error = TARGET_FAILED;
+        }
+    }
+    buffer_free(&text);
+    return error;
+}

@@ -1,0 +1,244 @@
+/* Memory: virtual, physical, live, filled. Everything that may look at it is between ways_enter
+ * and ways_leave. */
+#include "upstream/upstream_internal.h"
+
+#include "base/buffer.h"
+#include "rsp/hex.h"
+#include "upstream/machine/transfer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Nothing is sent: say so of every run. */
+static enum target_error refuse_runs(struct target_span *runs, size_t count,
+                                     enum target_error error)
+{
+    for (size_t i = 0; i < count; i++) {
+        runs[i].done = 0;
+        runs[i].error = error;
+    }
+    return error;
+}
+
+static enum target_error transfer_virtual(struct upstream *upstream, target_client client,
+                                          unsigned cpu, struct target_span *runs, size_t count,
+                                          bool write)
+{
+    struct stub *stub = &upstream->stub;
+    enum target_error error = upstream_ready(upstream);
+    if (error == TARGET_OK && cpu >= stub->processors)
+        error = TARGET_INVALID;
+    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+        error = TARGET_RUNNING;
+    refuse_runs(runs, count, error);
+    struct transfer_settings settings = {.stub = stub,
+                                         .client = client,
+                                         .space = RSP_SPACE_VIRTUAL,
+                                         .thread = stub_memory_thread(stub, cpu),
+                                         .write = write,
+                                         .address_mask = UINT64_MAX};
+    for (size_t i = 0; i < count && error == TARGET_OK; i++) {
+        uint64_t narrow;
+        runs[i].error =
+            translate_narrow(upstream->translate, client, cpu, runs[i].address, &narrow);
+        if (narrow != runs[i].address)
+            settings.address_mask = UINT32_MAX;
+        if (runs[i].error != TARGET_OK && runs[i].error != TARGET_FAULT)
+            error = refuse_runs(runs, count, runs[i].error);
+    }
+    if (error != TARGET_OK)
+        return error;
+    if (settings.address_mask == UINT64_MAX &&
+        ways_virtual(upstream->ways, client, cpu, runs, count, write)) {
+        for (size_t i = 0; i < count && error == TARGET_OK; i++)
+            error = runs[i].error;
+        return error;
+    }
+    if (write)
+        translate_written_virtual(upstream->translate, cpu, runs, count);
+    error = transfer_runs(&settings, runs, count);
+    ways_count_runs(upstream->ways, WAY_RSP, write, runs, count);
+    if (write)
+        translate_written_virtual(upstream->translate, cpu, runs, count);
+    return error;
+}
+
+enum target_error upstream_read_virtual(struct target *target, target_client client, unsigned cpu,
+                                        struct target_span *runs, size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, false);
+    ways_leave(upstream->ways);
+    return error;
+}
+
+enum target_error upstream_write_virtual(struct target *target, target_client client, unsigned cpu,
+                                         struct target_span *runs, size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, true);
+    ways_leave(upstream->ways);
+    return error;
+}
+
+/* TARGET_OK: physical memory can be reached now. */
+static enum target_error physical_ready(const struct upstream *upstream)
+{
+    enum target_error error = upstream_ready(upstream);
+    if (error == TARGET_OK && !upstream->stub.qemu)
+        error = TARGET_UNSUPPORTED;
+    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
+        error = TARGET_RUNNING;
+    return error;
+}
+
+static enum target_error transfer_physical(struct upstream *upstream, target_client client,
+                                           enum target_access access, struct target_span *runs,
+                                           size_t count, bool write)
+{
+    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
+    if (error != TARGET_OK)
+        return error;
+    if (write)
+        translate_written(upstream->translate, runs, count);
+    error = ways_physical(upstream->ways, client, access, runs, count, write);
+    /* a device may move the map about (PAM, BARs by ECAM, SMRAM) */
+    if (access == TARGET_ACCESS_NATURAL && write)
+        translate_map_changed(upstream->translate);
+    else if (write)
+        translate_written(upstream->translate, runs, count);
+    return error;
+}
+
+enum target_error upstream_read_physical(struct target *target, target_client client,
+                                         enum target_access access, struct target_span *runs,
+                                         size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_physical(upstream, client, access, runs, count, false);
+    ways_leave(upstream->ways);
+    return error;
+}
+
+enum target_error upstream_write_physical(struct target *target, target_client client,
+                                          enum target_access access, struct target_span *runs,
+                                          size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = transfer_physical(upstream, client, access, runs, count, true);
+    ways_leave(upstream->ways);
+    return error;
+}
+
+enum target_error upstream_access_device(struct target *target, target_client client,
+                                         const struct target_seen *seen, struct target_span *runs,
+                                         size_t count, bool write, const char **doubt)
+{
+    struct upstream *upstream = upstream_of(target);
+    *doubt = NULL;
+    ways_enter(upstream->ways);
+    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
+    if (error == TARGET_OK) {
+        error = ways_device(upstream->ways, client, seen, runs, count, write, doubt);
+        if (write)
+            translate_map_changed(upstream->translate);
+    }
+    ways_leave(upstream->ways);
+    return error;
+}
+
+enum target_error upstream_fill_physical(struct target *target, target_client client,
+                                         uint64_t physical, uint64_t length, uint8_t byte,
+                                         uint64_t *done)
+{
+    struct upstream *upstream = upstream_of(target);
+    (void)client;
+    *done = 0;
+    ways_enter(upstream->ways);
+    enum target_error error = physical_ready(upstream);
+    if (error == TARGET_OK) {
+        struct target_span run = {.address = physical, .length = (size_t)length};
+        translate_written(upstream->translate, &run, 1);
+        error = ways_fill(upstream->ways, physical, length, byte, done);
+        translate_written(upstream->translate, &run, 1);
+    }
+    ways_leave(upstream->ways);
+    return error;
+}
+
+/* While the target runs: what the monitor prints */
+
+/* The bytes of the monitor's `x /Nxb`: lines "ADDRESS: 0x12 0x34 …", the last of them maybe
+ * "ADDRESS: Cannot access memory". Returns how many were there, at most length. */
+static size_t parse_dump(const char *text, uint8_t *bytes, size_t length)
+{
+    size_t count = 0;
+    while (count < length && *text) {
+        size_t line = strcspn(text, "\n");
+        const char *end = text + line;
+        const char *at = memchr(text, ':', line);
+        at = at ? at + 1 : end;
+        while (count < length && end - at >= 5 && memcmp(at, " 0x", 3) == 0 &&
+               hex_decode(&bytes[count], at + 3, 2)) {
+            count++;
+            at += 5;
+        }
+        while (at < end && (*at == ' ' || *at == '\r'))
+            at++;
+        if (at < end)
+            break; /* anything else: it cannot be read */
+        text = *end ? end + 1 : end;
+    }
+    return count;
+}
+
+static enum target_error live_run(struct upstream *upstream, target_client client, unsigned cpu,
+                                  struct target_span *run, struct buffer *text)
+{
+    char line[64], message[128];
+    uint64_t address;
+    run->done = 0;
+    run->error = translate_narrow(upstream->translate, client, cpu, run->address, &address);
+    if (run->error != TARGET_OK || run->length == 0)
+        return run->error;
+    buffer_clear(text);
+    snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, run->length, address);
+    run->error =
+        monitor_run(&upstream->stub.monitor, client, stub_monitor_cpu(&upstream->stub, cpu), line,
+                    text, message, sizeof message);
+    if (run->error == TARGET_OK) {
+        run->done = parse_dump(monitor_printed(text), run->bytes, run->length);
+        run->error = run->done == run->length ? TARGET_OK : TARGET_FAULT;
+    }
+    return run->error;
+}
+
+enum target_error upstream_read_live(struct target *target, target_client client, unsigned cpu,
+                                     struct target_span *runs, size_t count)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    if (error == TARGET_OK && cpu >= upstream->stub.processors)
+        error = TARGET_INVALID;
+    if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
+        return upstream_read_virtual(target, client, cpu, runs, count);
+    if (error == TARGET_OK && !upstream->stub.qemu)
+        error = TARGET_RUNNING;
+    refuse_runs(runs, count, error);
+    if (error != TARGET_OK)
+        return error;
+    struct buffer text = {0};
+    ways_enter(upstream->ways);
+    for (size_t i = 0; i < count; i++) {
+        enum target_error one = live_run(upstream, client, cpu, &runs[i], &text);
+        error = error == TARGET_OK ? one : error;
+    }
+    ways_leave(upstream->ways);
+    buffer_free(&text);
+    return error;
+}

@@ -1,0 +1,218 @@
+#include "upstream/upstream_internal.h"
+
+#include "base/log.h"
+#include "upstream/machine/attach.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What comes from below */
+
+static void on_state(void *context, enum target_state state, const char *text)
+{
+    struct upstream *upstream = context;
+    if (upstream->listener.state_changed)
+        upstream->listener.state_changed(upstream->listener.context, state, text);
+}
+
+void upstream_memory_changed(struct upstream *upstream)
+{
+    translate_all_changed(upstream->translate);
+    if (upstream->listener.memory_changed)
+        upstream->listener.memory_changed(upstream->listener.context);
+}
+
+static void on_memory(void *context)
+{
+    upstream_memory_changed(context);
+}
+
+static void on_resumed(void *context)
+{
+    struct upstream *upstream = context;
+    run_control_resumed(upstream->run);
+}
+
+static void on_stopped(void *context, bool running, const char *reply)
+{
+    struct upstream *upstream = context;
+    if (upstream->attached)
+        run_control_stopped(upstream->run, running, reply);
+}
+
+static void on_refused(void *context, const char *reply)
+{
+    struct upstream *upstream = context;
+    run_control_refused(upstream->run, reply);
+}
+
+static void on_event(void *context, const char *name, json_t *data)
+{
+    struct upstream *upstream = context;
+    (void)data;
+    log_debug(ROOM, "QMP event %s", name);
+    if (strcmp(name, "DEVICE_DELETED") == 0 || strcmp(name, "MEMORY_DEVICE_SIZE_CHANGE") == 0)
+        translate_map_changed(upstream->translate);
+    if (upstream->attached)
+        run_control_event(upstream->run, name);
+}
+
+/* What is asked from above */
+
+/* What every call needs first. */
+enum target_error upstream_ready(const struct upstream *upstream)
+{
+    return upstream->attached ? TARGET_OK : TARGET_GONE;
+}
+
+static enum target_state upstream_state(struct target *target)
+{
+    return run_control_state(upstream_of(target)->run);
+}
+
+static const struct target_info *upstream_info(struct target *target)
+{
+    struct upstream *upstream = upstream_of(target);
+    /* These come and go. */
+    upstream->info.live_physical = upstream->attached && ways_live(upstream->ways);
+    upstream->info.live_virtual = upstream->attached && ways_live_virtual(upstream->ways);
+    return &upstream->info;
+}
+
+static void upstream_set_listener(struct target *target, const struct target_listener *listener)
+{
+    struct upstream *upstream = upstream_of(target);
+    upstream->listener = listener ? *listener : (struct target_listener){0};
+}
+
+static uint64_t upstream_translation_epoch(struct target *target)
+{
+    return translate_epoch(upstream_of(target)->translate);
+}
+
+static enum target_error upstream_translate(struct target *target, target_client client,
+                                            unsigned cpu, const uint64_t *pages, size_t count,
+                                            struct target_translation *out)
+{
+    struct upstream *upstream = upstream_of(target);
+    ways_enter(upstream->ways);
+    enum target_error error = upstream_ready(upstream);
+    if (error == TARGET_OK)
+        error = translate_pages(upstream->translate, client, cpu, pages, count, out);
+    ways_leave(upstream->ways);
+    return error;
+}
+
+static enum target_error upstream_classify(struct target *target, target_client client,
+                                           uint64_t physical, struct target_region *out)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_classify(upstream->translate, client, physical, out);
+}
+
+static enum target_error upstream_has_pci_bus(struct target *target, target_client client,
+                                              unsigned bus, bool *present)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_has_bus(upstream->translate, client, bus, present);
+}
+
+static enum target_error upstream_pointer_size(struct target *target, target_client client,
+                                               unsigned cpu, unsigned *size)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_pointer_size(upstream->translate, client, cpu, size);
+}
+
+static size_t upstream_transports(struct target *target, struct target_transport *out, size_t most)
+{
+    return ways_list(upstream_of(target)->ways, out, most);
+}
+
+static const struct target_ops operations = {
+    .state = upstream_state,
+    .info = upstream_info,
+    .translate = upstream_translate,
+    .translation_epoch = upstream_translation_epoch,
+    .classify = upstream_classify,
+    .read_virtual = upstream_read_virtual,
+    .write_virtual = upstream_write_virtual,
+    .read_physical = upstream_read_physical,
+    .write_physical = upstream_write_physical,
+    .port_in = upstream_port_in,
+    .port_out = upstream_port_out,
+    .ports_out = upstream_ports_out,
+    .has_pci_bus = upstream_has_pci_bus,
+    .pointer_size = upstream_pointer_size,
+    .resume = upstream_resume,
+    .interrupt = upstream_interrupt,
+    .wait = upstream_wait,
+    .wait_cancel = upstream_wait_cancel,
+    .monitor = upstream_monitor,
+    .packet = upstream_packet,
+    .set_listener = upstream_set_listener,
+    .packet_thread = upstream_packet_thread,
+    .resume_packet = upstream_resume_packet,
+    .stop_reply = upstream_stop_reply,
+    .read_live = upstream_read_live,
+    .access_device = upstream_access_device,
+    .fill_physical = upstream_fill_physical,
+    .transports = upstream_transports,
+};
+
+struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
+{
+    struct upstream *upstream = calloc(1, sizeof *upstream);
+    if (!upstream)
+        return NULL;
+    upstream->target.ops = &operations;
+    upstream->loop = loop;
+    upstream->config = *config;
+    struct rsp_listener rsp = {.context = upstream,
+                               .resumed = on_resumed,
+                               .stopped = on_stopped,
+                               .refused = on_refused,
+                               .lost = upstream_on_lost};
+    struct qmp_listener qmp = {
+        .context = upstream, .event = on_event, .closed = upstream_on_qmp_closed};
+    struct run_listener run = {
+        .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
+    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
+    if (upstream->stub.rsp)
+        rsp_client_set_busy_poll(upstream->stub.rsp, config->busy_poll);
+    if (config->have_qmp)
+        upstream->qmp = qmp_new(loop, &config->qmp, config->timeout, &qmp);
+    upstream->stub.monitor = (struct monitor){.rsp = upstream->stub.rsp, .qmp = upstream->qmp};
+    upstream->translate = translate_new(&upstream->stub);
+    upstream->ways = upstream->translate ? ways_new(loop, config->timeout, &upstream->stub,
+                                                    upstream->translate, &config->ways)
+                                         : NULL;
+    upstream->run = run_control_new(loop, &upstream->stub, upstream->qmp, &run);
+    if (!upstream->stub.rsp || (config->have_qmp && !upstream->qmp) || !upstream->translate ||
+        !upstream->ways || !upstream->run) {
+        upstream_free(&upstream->target);
+        return NULL;
+    }
+    return &upstream->target;
+}
+
+void upstream_free(struct target *target)
+{
+    if (!target)
+        return;
+    struct upstream *upstream = upstream_of(target);
+    rsp_client_free(upstream->stub.rsp);
+    if (upstream->qmp)
+        qmp_free(upstream->qmp);
+    run_control_free(upstream->run);
+    ways_free(upstream->ways);
+    translate_free(upstream->translate);
+    attach_forget(&upstream->stub);
+    free(upstream);
+}
