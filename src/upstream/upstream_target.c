@@ -27,6 +27,13 @@ static void on_memory(void *context)
     upstream_memory_changed(context);
 }
 
+/* QMP tells who else lets the target run, and may have said so without having been heard yet. */
+static bool on_undisturbed(void *context)
+{
+    const struct upstream *upstream = context;
+    return !upstream->qmp || qmp_silent_since(upstream->qmp, qmp_heard(upstream->qmp));
+}
+
 static void on_resumed(void *context)
 {
     struct upstream *upstream = context;
@@ -175,6 +182,7 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     upstream->loop = loop;
     upstream->config = *config;
     struct rsp_listener rsp = {.context = upstream,
+                               .undisturbed = on_undisturbed,
                                .resumed = on_resumed,
                                .stopped = on_stopped,
                                .refused = on_refused,

@@ -70,6 +70,19 @@ def gdb_argv(program, path, symbols):
     return [program, "-nx", "-q", "-batch"] + [word for command in script for word in ("-ex", command)]
 
 
+def packets_of(path):
+    """Where lldb keeps what it sent to that endpoint, and what came."""
+    return os.path.join(os.path.dirname(path), "packets.log")
+
+
+def regions(daemon):
+    """The last questions about memory regions, and their answers."""
+    with open(packets_of(daemon.endpoints["stub"][0].removeprefix("unix:")), errors="replace") as file:
+        lines = file.read().splitlines()
+    asked = [i for i, line in enumerate(lines) if "qMemoryRegionInfo" in line]
+    return " | ".join(line[line.find("<") :] for i in asked[-8:] for line in lines[i : i + 2])
+
+
 # lldb tells of stops when it comes to it, among the output of other commands: said in these words they can be left out.
 # lldb 19 may still have the frame of before in `thread info`, so it is asked for registers instead.
 LLDB_QUIET = [
@@ -84,6 +97,7 @@ LLDB_QUIET = [
 def lldb_argv(program, path, symbols):
     name = symbols["init_uts_ns"]
     script = LLDB_QUIET + [
+        f"log enable -f {packets_of(path)} gdb-remote packets",
         f"process connect unix-connect://{path}", "thread list", "register read",
         "thread select 3", "register read rip rsp", "thread select 1", f"memory read -s 1 -c 80 -f x {name:#x}",
         f"memory write {name:#x} 0x73 0x62 0x72 0x69 0x64 0x67 0x65 0", f"memory read -s 1 -c 16 -f x {name:#x}",
@@ -101,7 +115,9 @@ def lldb_argv(program, path, symbols):
 
 # gdb 13 in front of QEMU 11, which answers `?` without a thread. The bridge names one.
 ONLY_DIRECT = ("warning: multi-threaded target stopped without sending a thread-id, using first non-exited thread",)
-# What lldb now and then says at `watchpoint set` through the bridge, which alone offers qMemoryRegionInfo. Not understood.
+# What lldb now and then says at `watchpoint set` through the bridge, which alone offers qMemoryRegionInfo: one of the
+# regions that it looks for a free place in was refused. Seen in 2 of some 20 sessions on a machine with a load of 15, and
+# in none of 40 since; so what was asked and answered is shown with it.
 KNOWN = "GetMemoryRegionInfo() succeeded, then failed"
 LATER = re.compile(r"Process 1 (stopped|resuming)$|\*?\s*LATER$|$")
 
@@ -115,7 +131,7 @@ def session(guest, argv_of, program, endpoint):
         stderr=subprocess.STDOUT, timeout=8 * LIMIT, check=False, text=True, errors="replace",
         env={**os.environ, "DEBUGINFOD_URLS": "", "TERM": "dumb"},
     )
-    lines = done.stdout.replace(path, "ENDPOINT").splitlines()
+    lines = done.stdout.replace(path, "ENDPOINT").replace(packets_of(path), "PACKETS").splitlines()
     if argv_of is lldb_argv:
         lines = [line for line in lines if not LATER.match(line)]
     return lines, [guest.answer(ticket) for ticket in tickets]
@@ -144,7 +160,8 @@ def same_through_the_bridge(new_linux, cleanup, argv_of, program):
             direct = directly(new_linux, argv_of, program)
     differences = list(difflib.unified_diff(direct, bridged, "on QEMU", "through the bridge", lineterm="", n=2))
     if differences and any(KNOWN in line for line in bridged):
-        pytest.xfail(f"an open fault, seen in 2 of some 20 sessions: lldb says '{KNOWN}' through the bridge alone")
+        print(daemon.log[-20000:])
+        pytest.xfail(f"an open fault: lldb says '{KNOWN}' through the bridge alone: {regions(daemon)}")
     assert not differences, "\n".join(differences)
     assert answers == ["", "", "second", "sbridge"], "\n".join(bridged)
     assert guest.running()

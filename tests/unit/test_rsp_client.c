@@ -24,6 +24,7 @@ static struct stage {
     /* what the listener was told */
     unsigned resumed, stopped, strays, refused, lost;
     char text[256];
+    unsigned disturb; /* so often it will say that another may let the target run */
 } stage;
 
 /* A request that remembers how it ended. */
@@ -101,6 +102,15 @@ static void expect_lost(const char *reason)
     ck_assert_int_eq(rsp_client_submit(stage.client, &late.operation), TARGET_GONE);
 }
 
+static bool on_undisturbed(void *context)
+{
+    (void)context;
+    if (stage.disturb == 0)
+        return true;
+    stage.disturb--;
+    return false;
+}
+
 static void on_resumed(void *context)
 {
     (void)context;
@@ -144,8 +154,11 @@ static void play(task_fn *script, double timeout)
     done_count = 0;
     stage.loop = ev_loop_new(EVFLAG_AUTO);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    struct rsp_listener listener = {
-        .resumed = on_resumed, .stopped = on_stopped, .refused = on_refused, .lost = on_lost};
+    struct rsp_listener listener = {.undisturbed = on_undisturbed,
+                                    .resumed = on_resumed,
+                                    .stopped = on_stopped,
+                                    .refused = on_refused,
+                                    .lost = on_lost};
     stage.client = rsp_client_new(stage.loop, timeout, &listener);
     ck_assert_ptr_nonnull(stage.client);
     fake_stub_init(&stage.stub, fds[1]);
@@ -458,6 +471,24 @@ SCRIPT(an_idle_stub_is_put_back_into_its_virtual_space)
     fake_stub_answer(&stage.stub, "Qqemu.PhyMemMode:1", "OK");
     fake_stub_answer(&stage.stub, "m0,1", "aa");
     finish(&a);
+    fake_stub_answer(&stage.stub, "Qqemu.PhyMemMode:0", "OK");
+}
+
+/* Whoever else lets the target run may not have been heard yet: QEMU would lose the packet. */
+SCRIPT(an_idle_stub_is_left_alone_while_the_target_may_run)
+{
+    struct request a;
+    stage.disturb = 3;
+    rsp_client_set_spaces(stage.client, true);
+    post_at(&a, "m0,1", 0, RSP_SPACE_PHYSICAL);
+    fake_stub_answer(&stage.stub, "Qqemu.PhyMemMode:1", "OK");
+    fake_stub_answer(&stage.stub, "m0,1", "aa");
+    finish(&a);
+    fake_stub_expect_byte(&stage.stub, '+');
+    while (stage.disturb > 0) {
+        fake_stub_expect_silence(&stage.stub);
+        task_sleep(0.001);
+    }
     fake_stub_answer(&stage.stub, "Qqemu.PhyMemMode:0", "OK");
 }
 
@@ -1005,6 +1036,7 @@ int main(void)
     tcase_add_test(tcase, the_monitor_is_moved_by_cpu);
     tcase_add_test(tcase, output_packets_are_not_acknowledged);
     tcase_add_test(tcase, an_idle_stub_is_put_back_into_its_virtual_space);
+    tcase_add_test(tcase, an_idle_stub_is_left_alone_while_the_target_may_run);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("running");
     tcase_add_test(tcase, a_running_target_hears_nothing);

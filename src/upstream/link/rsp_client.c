@@ -226,14 +226,20 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
         settle_turn(client);
 }
 
-/* Nothing to do: back into the virtual space. */
+static bool undisturbed(const struct rsp_client *client)
+{
+    return !client->doubted && (!client->listener.undisturbed ||
+                                client->listener.undisturbed(client->listener.context));
+}
+
+/* Nothing to do: back into the virtual space, now or, where the target may run, later. */
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
     struct rsp_client *client = timer->data;
     if (!client->in_flight && !client->turns && !client->running && !client->failing &&
-        !client->doubted && client->modes[RSP_MODE_SPACE] == 1)
+        client->modes[RSP_MODE_SPACE] == 1 && undisturbed(client))
         rsp_send_mode(client, RSP_MODE_SPACE, 0);
     settle_turn(client);
     rsp_watch(client);

@@ -94,6 +94,9 @@ struct rsp_listener {
     void (*stopped)(void *context, bool running, const char *reply);
     /* The resume that had been taken was refused after all: the target is halted. */
     void (*refused)(void *context, const char *reply);
+    /* Is it certain that nobody else lets the target run just now? Asked before something is sent
+     * that no caller waits for; NULL: yes. Must not suspend. */
+    bool (*undisturbed)(void *context);
     /* The connection has ended, and not by rsp_client_close. All requests have failed already. */
     void (*lost)(void *context, const char *reason);
 };
