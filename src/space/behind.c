@@ -2,7 +2,9 @@
  * other call and every other task waits; the one exception is the session's own next write to the
  * view, which goes on alongside: it changes nothing but the view, between suspensions. Whichever of
  * the two ends last sets the mutex free. */
-#include "space/internal.h"
+#include "space/behind.h"
+
+#include "space/flush.h"
 
 #include <stdlib.h>
 
@@ -38,12 +40,6 @@ void behind_unlock(struct session *session)
     session->alongside = NULL;
     if (!session->behind)
         task_mutex_unlock(&session->mutex);
-}
-
-void behind_wait(struct session *session)
-{
-    while (session->behind)
-        task_cond_wait(&session->behind_ended, -1);
 }
 
 void behind_settle(struct session *session)
@@ -108,7 +104,7 @@ bool behind_make_room(struct call *call)
     struct session *session = call->session;
 
     if (session->behind) {
-        behind_wait(session);
+        session_wait_behind(session);
         return false;
     }
     if (!task_self() || !may_go_on(call) || session->behind_kept || session_ready(session) ||

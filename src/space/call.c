@@ -1,4 +1,5 @@
-#include "space/internal.h"
+/* How far a call on memory came, and what that makes of it. */
+#include "space/call.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -76,64 +77,4 @@ HRESULT call_finish(struct call *call, uint32_t *done)
     if (call->hr)
         return call->hr;
     return call->done ? S_OK : space_hresult(call->error, call->fault);
-}
-
-HRESULT session_fail(struct session *session, HRESULT hr, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(session->message, sizeof(session->message), format, arguments);
-    va_end(arguments);
-    return hr;
-}
-
-HRESULT space_hresult(enum target_error error, HRESULT fault)
-{
-    switch (error) {
-    case TARGET_OK:
-        return S_OK;
-    case TARGET_FAULT:
-        return fault;
-    case TARGET_RUNNING:
-    case TARGET_GONE:
-        return E_UNEXPECTED;
-    case TARGET_UNSUPPORTED:
-        return E_NOTIMPL;
-    case TARGET_INVALID:
-        return E_INVALIDARG;
-    case TARGET_NO_MEMORY:
-        return E_OUTOFMEMORY;
-    case TARGET_FAILED:
-    case TARGET_CANCELLED:
-        break;
-    }
-    return E_FAIL;
-}
-
-bool session_live(const struct session *session, bool is_virtual)
-{
-    struct target *target = session->space->target;
-    if (target->ops->state(target) != TARGET_STATE_RUNNING)
-        return false;
-    const struct target_info *info = target->ops->info(target);
-    return is_virtual ? info->live_virtual : info->live_physical;
-}
-
-enum target_error session_memory_ready(const struct session *session, bool is_virtual)
-{
-    return session_live(session, is_virtual) ? TARGET_OK : session_ready(session);
-}
-
-enum target_error session_ready(const struct session *session)
-{
-    struct target *target = session->space->target;
-    switch (target->ops->state(target)) {
-    case TARGET_STATE_HALTED:
-        return TARGET_OK;
-    case TARGET_STATE_RUNNING:
-        return TARGET_RUNNING;
-    case TARGET_STATE_LOST:
-        break;
-    }
-    return TARGET_GONE;
 }

@@ -1,9 +1,29 @@
 /* Device accesses that nobody tells the outcome of: what the client and the log are told. */
-#include "space/internal.h"
+#include "space/doubt.h"
 
 #include "base/log.h"
+#include "space/message.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+
+struct doubts {
+    struct {
+        uint64_t first;
+        bool write;
+    } said[DOUBTS_MOST];
+    unsigned count;
+};
+
+struct doubts *doubts_new(void)
+{
+    return calloc(1, sizeof(struct doubts));
+}
+
+void doubts_free(struct doubts *doubts)
+{
+    free(doubts);
+}
 
 /* Once for each region and direction. */
 static bool said_before(struct doubts *doubts, uint64_t first, bool write)
@@ -23,7 +43,7 @@ void doubt_note(struct session *session, const struct target_region *region, uin
 {
     const char *name = region->name[0] ? region->name : region_kind_text(region->kind);
 
-    if (!said_before(&session->space->doubts, region->first, write))
+    if (!said_before(session->space->doubts, region->first, write))
         log_warning("space",
                     "%s at 0x%" PRIx64 ": %s whether it refuses a %s by its width; said once for "
                     "this region",

@@ -1,6 +1,10 @@
 /* FillVirtual and FillPhysical: a pattern over and over; the last copy may be cut short, and a
  * pattern longer than the range is cut to it. */
-#include "space/internal.h"
+#include "space/core.h"
+#include "space/flush.h"
+#include "space/page.h"
+#include "space/session.h"
+#include "space/transfer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,13 +1,29 @@
-#include "space/internal.h"
+/* A view's dirty bytes: taken out of it, written, counted, put back or lost. */
+#include "space/flush.h"
 
 #include "base/log.h"
+#include "space/transfer.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
+
+static bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length)
+{
+    if (runs->count == runs->capacity) {
+        size_t capacity = runs->capacity ? runs->capacity * 2 : 16;
+        struct target_span *run = realloc(runs->run, capacity * sizeof(*run));
+        if (!run)
+            return false;
+        runs->run = run;
+        runs->capacity = capacity;
+    }
+    runs->run[runs->count++] =
+        (struct target_span){.address = address, .bytes = bytes, .length = length};
+    return true;
+}
 
 static void batch_free(struct batch *batch)
 {
@@ -237,7 +253,7 @@ HRESULT flush_view(struct session *session, struct flush_result *result)
     struct view *view = &session->view;
     size_t count;
 
-    behind_wait(session);
+    session_wait_behind(session);
     session->behind_kept = false;
     result->watch_kept = result->watch_length;
     if (!view->dirty_bytes)
@@ -329,84 +345,4 @@ void flush_report(struct session *session, HRESULT hr, const char *format, ...)
     log_warning("space", "%s: %s", session->name, text);
     if (session->listener.flush_failed)
         session->listener.flush_failed(session->listener.context, hr, text);
-}
-
-/* A session that this pass has not come by. The list may have changed since the last. */
-static struct session *next_session(struct space *space, uint64_t pass)
-{
-    struct session *session;
-    DL_FOREACH(space->sessions, session)
-    {
-        if (session->pass != pass)
-            return session;
-    }
-    return NULL;
-}
-
-/* Flush a session that may be another task's; it stays held until session_release. False: it had
- * nothing to write. A flush under way, whoever makes it, has its bytes out of the view already:
- * waited for too. */
-static bool flush_other(struct session *session, struct flush_result *result, HRESULT *hr)
-{
-    if (!session->view.dirty_bytes && !session->flushing)
-        return false;
-    session_hold(session);
-    task_mutex_lock(&session->mutex);
-    *hr = flush_view(session, result);
-    task_mutex_unlock(&session->mutex);
-    return true;
-}
-
-bool flush_before_resume(void *context, target_client client, bool *wrote, char *message,
-                         size_t size)
-{
-    struct space *space = context;
-    struct session *session;
-    uint64_t pass = ++space->pass;
-    bool all = true;
-
-    *wrote = false;
-    while ((session = next_session(space, pass))) {
-        struct flush_result result = {0};
-        char text[SESSION_REASON_SIZE];
-        HRESULT hr;
-        session->pass = pass;
-        if (!flush_other(session, &result, &hr))
-            continue;
-        *wrote = true;
-        if (FAILED(hr)) {
-            flush_describe(&result, text, sizeof(text));
-            if (all)
-                snprintf(message, size, "not resumed, the view of %s was flushed first and %s",
-                         session->client == client ? "this connection" : session->name, text);
-            if (session->client != client)
-                flush_report(session, hr, "the view was flushed for a resume and %s", text);
-            all = false;
-        }
-        session_release(session);
-    }
-    space->resuming = all && *wrote;
-    return all;
-}
-
-uint64_t space_flush_all(struct space *space)
-{
-    struct session *session;
-    uint64_t pass = ++space->pass, unwritten = 0;
-
-    while ((session = next_session(space, pass))) {
-        struct flush_result result = {0};
-        char text[SESSION_REASON_SIZE];
-        HRESULT hr;
-        session->pass = pass;
-        if (!flush_other(session, &result, &hr))
-            continue;
-        if (FAILED(hr)) {
-            flush_describe(&result, text, sizeof(text));
-            flush_report(session, hr, "the view was flushed and %s", text);
-            unwritten += result.lost + session->view.dirty_bytes;
-        }
-        session_release(session);
-    }
-    return unwritten;
 }

@@ -1,4 +1,9 @@
-#include "space/internal.h"
+/* The calls on I/O ports: what is refused before anything is sent, and accesses under way together.
+ */
+#include "space/core.h"
+#include "space/flush.h"
+#include "space/session.h"
+#include "space/transfer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

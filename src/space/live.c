@@ -1,6 +1,8 @@
 /* What a debugger front asks beyond dbgeng's calls: memory of a running target, what lies behind
  * virtual pages, monitor commands, who is there. */
-#include "space/internal.h"
+#include "space/call.h"
+#include "space/core.h"
+#include "space/session.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -126,9 +128,4 @@ uint32_t session_event_mask(const struct session *session)
 const char *session_name(const struct session *session)
 {
     return session->name;
-}
-
-struct session *space_next_session(struct space *space, const struct session *session)
-{
-    return session ? session->next : space->sessions;
 }

@@ -1,4 +1,5 @@
-#include "space/internal.h"
+/* How it is found out what lies behind pages, while that may be moving. */
+#include "space/page.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,10 @@
-#include "space/internal.h"
+/* The calls on physical memory: what each region allows, and by which accesses. */
+#include "space/behind.h"
+#include "space/call.h"
+#include "space/core.h"
+#include "space/flush.h"
+#include "space/session.h"
+#include "space/transfer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

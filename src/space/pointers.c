@@ -1,4 +1,6 @@
-#include "space/internal.h"
+/* The calls on pointers: how the target keeps them. */
+#include "space/core.h"
+#include "space/session.h"
 
 #include <inttypes.h>
 #include <stdio.h>

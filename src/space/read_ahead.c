@@ -1,4 +1,7 @@
-#include "space/internal.h"
+/* When reading ahead is worth it, and how far. */
+#include "space/read_ahead.h"
+
+#include "space/page.h"
 
 #include <stdlib.h>
 

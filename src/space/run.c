@@ -1,4 +1,6 @@
-#include "space/internal.h"
+/* The calls that run and stop the target. */
+#include "space/core.h"
+#include "space/session.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,42 +1,18 @@
-#include "space/internal.h"
+/* Sessions: opening and closing them, their settings, their processor, and the calls on the view as
+ * a whole. */
+#include "space/session.h"
+
+#include "space/behind.h"
+#include "space/core.h"
+#include "space/flush.h"
 
 #include "base/log.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-bool cache_policy_parse(enum cache_policy *policy, const char *text)
-{
-    for (int i = CACHE_WRITE_BACK; i <= CACHE_OFF; i++) {
-        if (!strcmp(text, cache_policy_text((enum cache_policy)i))) {
-            *policy = (enum cache_policy)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *cache_policy_text(enum cache_policy policy)
-{
-    switch (policy) {
-    case CACHE_WRITE_BACK:
-        return "write-back";
-    case CACHE_WRITE_THROUGH:
-        return "write-through";
-    case CACHE_OFF:
-        break;
-    }
-    return "off";
-}
-
-enum cache_policy session_policy(const struct session *session)
-{
-    return session->view.size < VIEW_LINE_SIZE ? CACHE_OFF : session->policy;
-}
 
 static bool client_taken(const struct space *space, target_client client)
 {
@@ -72,17 +48,6 @@ struct session *session_open(struct space *space, const char *name, enum cache_p
     return session;
 }
 
-void session_hold(struct session *session)
-{
-    session->users++;
-}
-
-void session_release(struct session *session)
-{
-    if (!--session->users && session->closed)
-        free(session);
-}
-
 void session_close(struct session *session)
 {
     struct flush_result result = {0};
@@ -116,31 +81,6 @@ void session_more_follow(struct session *session, bool more)
 void session_parts_of(struct session *session, uint32_t size)
 {
     session->parts_of = size;
-}
-
-void session_warn(struct session *session, const char *format, ...)
-{
-    va_list arguments;
-
-    if (session->warned)
-        return;
-    session->warned = true;
-    va_start(arguments, format);
-    vsnprintf(session->warning, sizeof(session->warning), format, arguments);
-    va_end(arguments);
-}
-
-const char *session_take_warning(struct session *session)
-{
-    bool warned = session->warned;
-
-    session->warned = false;
-    return warned ? session->warning : NULL;
-}
-
-const char *session_message(const struct session *session)
-{
-    return session->message;
 }
 
 target_client session_client(const struct session *session)

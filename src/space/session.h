@@ -8,6 +8,9 @@
 #ifndef SB_SPACE_SESSION_H
 #define SB_SPACE_SESSION_H
 
+#include "space/message.h"
+#include "space/space.h"
+#include "space/types.h"
 #include "spacebridge/hresult.h"
 #include "upstream/target.h"
 
@@ -16,48 +19,12 @@
 #include <stdint.h>
 
 struct buffer;
-struct space;
-struct session;
-
-enum cache_policy { CACHE_WRITE_BACK, CACHE_WRITE_THROUGH, CACHE_OFF };
-bool cache_policy_parse(enum cache_policy *policy, const char *text);
-const char *cache_policy_text(enum cache_policy policy);
-
-#define SPACE_CACHE_SIZE_DEFAULT 1024000u /* dbgeng's 1000 KB */
-
-struct space_config {
-    enum cache_policy policy; /* of a new session */
-    size_t cache_size;        /* bytes a view may hold; 0: as CACHE_OFF */
-};
-
-/* What a connection hears without having asked. Each may be NULL; must not suspend. */
-struct session_listener {
-    void *context;
-    /* dirty bytes of this session could not be written, and no call of this session was there to
-     * say so */
-    void (*flush_failed)(void *context, HRESULT hr, const char *message);
-    /* ChangeEngineState-like: the target's state changed */
-    void (*state_changed)(void *context, enum target_state state, const char *text);
-};
-
-struct space *space_new(struct target *target, const struct space_config *config);
-/* All sessions must be closed. */
-void space_free(struct space *space);
-/* Flush every view (the daemon ends). Returns bytes that could not be written; they are logged. */
-uint64_t space_flush_all(struct space *space);
-struct target *space_target(struct space *space);
 
 /* NULL when out of memory. name: for the log ("rpc#3"). */
 struct session *session_open(struct space *space, const char *name, enum cache_policy policy,
                              const struct session_listener *listener);
 /* Flush, log what could not be written, free. Suspends as long as the flush takes. */
 void session_close(struct session *session);
-const char *session_message(const struct session *session);
-/* What the calls since it was last asked could not tell, in a sentence that is to be passed on with
- * their answer; the first counts. NULL: nothing. Valid until the next call. */
-const char *session_take_warning(struct session *session);
-void session_warn(struct session *session, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 target_client session_client(const struct session *session);
 struct space *session_space(const struct session *session);
 
@@ -180,10 +147,6 @@ HRESULT session_translate(struct session *, const uint64_t *pages, size_t count,
  * this session's view back first, as far as the target is halted. */
 HRESULT session_monitor(struct session *, const char *command, struct buffer *text);
 const char *session_name(const struct session *session);
-/* Walk over the sessions: the first after NULL, NULL after the last. Nothing may suspend between.
- */
-struct session *space_next_session(struct space *space, const struct session *session);
-
 /* The ways upstream, at most `most` of them. */
 size_t session_get_transport_status(struct session *, struct target_transport *ways, size_t most);
 

@@ -1,11 +1,96 @@
 /* The space: all sessions of one target, and what the target tells them. */
-#include "space/internal.h"
+#include "space/space.h"
 
 #include "base/log.h"
+#include "space/core.h"
+#include "space/doubt.h"
+#include "space/flush.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
+
+/* A session that this pass has not come by. The list may have changed since the last. */
+static struct session *next_session(struct space *space, uint64_t pass)
+{
+    struct session *session;
+    DL_FOREACH(space->sessions, session)
+    {
+        if (session->pass != pass)
+            return session;
+    }
+    return NULL;
+}
+
+/* Flush a session that may be another task's; it stays held until session_release. False: it had
+ * nothing to write. A flush under way, whoever makes it, has its bytes out of the view already:
+ * waited for too. */
+static bool flush_other(struct session *session, struct flush_result *result, HRESULT *hr)
+{
+    if (!session->view.dirty_bytes && !session->flushing)
+        return false;
+    session_hold(session);
+    task_mutex_lock(&session->mutex);
+    *hr = flush_view(session, result);
+    task_mutex_unlock(&session->mutex);
+    return true;
+}
+
+/* struct target_listener's before_resume. */
+static bool flush_before_resume(void *context, target_client client, bool *wrote, char *message,
+                                size_t size)
+{
+    struct space *space = context;
+    struct session *session;
+    uint64_t pass = ++space->pass;
+    bool all = true;
+
+    *wrote = false;
+    while ((session = next_session(space, pass))) {
+        struct flush_result result = {0};
+        char text[SESSION_REASON_SIZE];
+        HRESULT hr;
+        session->pass = pass;
+        if (!flush_other(session, &result, &hr))
+            continue;
+        *wrote = true;
+        if (FAILED(hr)) {
+            flush_describe(&result, text, sizeof(text));
+            if (all)
+                snprintf(message, size, "not resumed, the view of %s was flushed first and %s",
+                         session->client == client ? "this connection" : session->name, text);
+            if (session->client != client)
+                flush_report(session, hr, "the view was flushed for a resume and %s", text);
+            all = false;
+        }
+        session_release(session);
+    }
+    space->resuming = all && *wrote;
+    return all;
+}
+
+uint64_t space_flush_all(struct space *space)
+{
+    struct session *session;
+    uint64_t pass = ++space->pass, unwritten = 0;
+
+    while ((session = next_session(space, pass))) {
+        struct flush_result result = {0};
+        char text[SESSION_REASON_SIZE];
+        HRESULT hr;
+        session->pass = pass;
+        if (!flush_other(session, &result, &hr))
+            continue;
+        if (FAILED(hr)) {
+            flush_describe(&result, text, sizeof(text));
+            flush_report(session, hr, "the view was flushed and %s", text);
+            unwritten += result.lost + session->view.dirty_bytes;
+        }
+        session_release(session);
+    }
+    return unwritten;
+}
 
 static void space_state_changed(void *context, enum target_state state, const char *text)
 {
@@ -70,6 +155,11 @@ struct space *space_new(struct target *target, const struct space_config *config
     struct space *space = calloc(1, sizeof(*space));
     if (!space)
         return NULL;
+    space->doubts = doubts_new();
+    if (!space->doubts) {
+        free(space);
+        return NULL;
+    }
     space->target = target;
     space->config = *config;
     space->listener = (struct target_listener){
@@ -90,10 +180,16 @@ void space_free(struct space *space)
     if (!space)
         return;
     space->target->ops->set_listener(space->target, &nobody);
+    doubts_free(space->doubts);
     free(space);
 }
 
 struct target *space_target(struct space *space)
 {
     return space->target;
+}
+
+struct session *space_next_session(struct space *space, const struct session *session)
+{
+    return session ? session->next : space->sessions;
 }

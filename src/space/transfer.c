@@ -1,4 +1,7 @@
-#include "space/internal.h"
+/* What reaches the target, and how it is told from what may have. */
+#include "space/transfer.h"
+
+#include "space/doubt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,21 +9,6 @@
 
 /* Natural accesses handed to the target at once. */
 #define NATURAL_RUNS 64
-
-bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length)
-{
-    if (runs->count == runs->capacity) {
-        size_t capacity = runs->capacity ? runs->capacity * 2 : 16;
-        struct target_span *run = realloc(runs->run, capacity * sizeof(*run));
-        if (!run)
-            return false;
-        runs->run = run;
-        runs->capacity = capacity;
-    }
-    runs->run[runs->count++] =
-        (struct target_span){.address = address, .bytes = bytes, .length = length};
-    return true;
-}
 
 /* May a line be concerned, the writer's own one apart? Asked of a page at a time: most writes lie
  * within one. */

@@ -8,7 +8,7 @@
 #ifndef SB_SPACE_VIEW_H
 #define SB_SPACE_VIEW_H
 
-#include "upstream/target.h"
+#include "upstream/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,12 @@
-#include "space/internal.h"
+/* The calls on virtual memory: by the view, and past it. */
+#include "space/behind.h"
+#include "space/call.h"
+#include "space/core.h"
+#include "space/flush.h"
+#include "space/page.h"
+#include "space/read_ahead.h"
+#include "space/session.h"
+#include "space/transfer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -465,7 +473,7 @@ static void write_back(struct call *call, struct pages *pages, const uint8_t *bu
             const uint8_t *bytes = buffer + call->done;
             if (page->kind != PAGE_CACHED) {
                 if (session->behind)
-                    behind_wait(session); /* and look again */
+                    session_wait_behind(session); /* and look again */
                 else
                     write_page_alone(call, pages, i, bytes, WRITE_VIEW);
                 break;

@@ -1,5 +1,5 @@
 /* What a session makes of devices that refuse an access, and of a target that cannot tell. */
-#include "space/internal.h"
+#include "space/doubt.h"
 
 #include "base/log.h"
 #include "space_fixture.h"
