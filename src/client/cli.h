@@ -37,10 +37,4 @@ enum cli_exit cli_call_failed(struct cli *cli, HRESULT hr);
 /* "S_OK: text" or an object with the HRESULT and whatever was put in before. */
 void cli_done(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* cli_transfer.c */
-enum cli_exit cli_write_memory(struct cli *cli);
-enum cli_exit cli_read_memory(struct cli *cli);
-/* cli_calls.c: every other command */
-enum cli_exit cli_other(struct cli *cli);
-
 #endif

@@ -1,5 +1,5 @@
 /* The commands that move little: pointers, ports, translation, run control. */
-#include "client/cli.h"
+#include "client/cli_calls.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 /* Ways to the target that are shown: many more than any daemon has. */
 #define TRANSPORTS_MOST 64
 
-static enum cli_exit write_pointers(struct cli *cli)
+enum cli_exit cli_write_pointers(struct cli *cli)
 {
     const struct cli_options *options = cli->options;
 
@@ -26,7 +26,7 @@ static enum cli_exit write_pointers(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
-static enum cli_exit read_pointers(struct cli *cli)
+enum cli_exit cli_read_pointers(struct cli *cli)
 {
     const struct cli_options *options = cli->options;
     uint32_t count = (uint32_t)options->size;
@@ -56,7 +56,7 @@ static enum cli_exit read_pointers(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
-static enum cli_exit write_io(struct cli *cli)
+enum cli_exit cli_write_io(struct cli *cli)
 {
     const struct cli_options *options = cli->options;
     uint8_t bytes[4];
@@ -74,7 +74,7 @@ static enum cli_exit write_io(struct cli *cli)
     return done == options->io_size ? CLI_EXIT_DONE : CLI_EXIT_PARTLY;
 }
 
-static enum cli_exit read_io(struct cli *cli)
+enum cli_exit cli_read_io(struct cli *cli)
 {
     const struct cli_options *options = cli->options;
     uint8_t bytes[4] = {0};
@@ -101,7 +101,7 @@ static enum cli_exit read_io(struct cli *cli)
     return done == options->io_size ? CLI_EXIT_DONE : CLI_EXIT_PARTLY;
 }
 
-static enum cli_exit translate(struct cli *cli)
+enum cli_exit cli_translate(struct cli *cli)
 {
     uint64_t physical;
 
@@ -118,7 +118,7 @@ static enum cli_exit translate(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
-static enum cli_exit show_status(struct cli *cli)
+enum cli_exit cli_status(struct cli *cli)
 {
     const struct spacebridge_hello *hello = &cli->hello;
     uint32_t status;
@@ -178,7 +178,7 @@ static void transport_text(const struct spacebridge_transport *transport)
     putchar('\n');
 }
 
-static enum cli_exit show_transports(struct cli *cli)
+enum cli_exit cli_transports(struct cli *cli)
 {
     struct spacebridge_transport transports[TRANSPORTS_MOST];
     struct cli_json inner = {0};
@@ -225,19 +225,19 @@ static enum cli_exit halted(struct cli *cli, uint32_t timeout_ms)
     return CLI_EXIT_DONE;
 }
 
-static enum cli_exit halt(struct cli *cli)
+enum cli_exit cli_halt(struct cli *cli)
 {
     HRESULT hr = spacebridge_set_interrupt(cli->sb);
     return FAILED(hr) ? cli_call_failed(cli, hr) : halted(cli, HALT_MS);
 }
 
-static enum cli_exit step(struct cli *cli)
+enum cli_exit cli_step(struct cli *cli)
 {
     HRESULT hr = spacebridge_set_execution_status(cli->sb, DEBUG_STATUS_STEP_INTO);
     return FAILED(hr) ? cli_call_failed(cli, hr) : halted(cli, HALT_MS);
 }
 
-static enum cli_exit go(struct cli *cli)
+enum cli_exit cli_go(struct cli *cli)
 {
     HRESULT hr = spacebridge_set_execution_status(cli->sb, DEBUG_STATUS_GO);
     if (FAILED(hr))
@@ -248,7 +248,7 @@ static enum cli_exit go(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
-static enum cli_exit flush(struct cli *cli)
+enum cli_exit cli_flush(struct cli *cli)
 {
     uint64_t flushed;
 
@@ -261,34 +261,7 @@ static enum cli_exit flush(struct cli *cli)
     return CLI_EXIT_DONE;
 }
 
-enum cli_exit cli_other(struct cli *cli)
+enum cli_exit cli_wait(struct cli *cli)
 {
-    switch (cli->options->command) {
-    case CLI_WRITE_POINTERS:
-        return write_pointers(cli);
-    case CLI_READ_POINTERS:
-        return read_pointers(cli);
-    case CLI_WRITE_IO:
-        return write_io(cli);
-    case CLI_READ_IO:
-        return read_io(cli);
-    case CLI_TRANSLATE:
-        return translate(cli);
-    case CLI_STATUS:
-        return show_status(cli);
-    case CLI_TRANSPORTS:
-        return show_transports(cli);
-    case CLI_GO:
-        return go(cli);
-    case CLI_HALT:
-        return halt(cli);
-    case CLI_STEP:
-        return step(cli);
-    case CLI_WAIT:
-        return halted(cli, cli->options->wait_ms);
-    case CLI_FLUSH:
-        return flush(cli);
-    default:
-        return CLI_EXIT_BAD_USAGE;
-    }
+    return halted(cli, cli->options->wait_ms);
 }

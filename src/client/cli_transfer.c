@@ -1,6 +1,6 @@
 /* Reading and writing memory from the command line, in pieces, so that a file of any size passes
  * through a little memory. */
-#include "client/cli.h"
+#include "client/cli_transfer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,86 +1,226 @@
-/* The connection, from its beginning to its end, and calls that wait for their response. */
-#include "client/link_internal.h"
+/* Calls: which request an answer belongs to, what it says, and what came unasked. */
+#include "client/link.h"
 
 #include "base/clock.h"
 
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* An empty buffer larger than this is given back. */
 #define BUFFER_KEPT ((size_t)256 * 1024)
-
 /* The pages of a read's buffer of that size are had ready while the daemon works. */
 #define SINK_PREPARED ((size_t)1024 * 1024)
+/* Queued requests are sent when this many bytes have gathered; a body that is larger is sent from
+ * where it is, not copied. */
+#define GATHER_MOST ((size_t)64 * 1024)
+#define BODY_COPIED ((size_t)16 * 1024)
+
+_Static_assert(NOTICES_WARNING_SIZE == LINK_MESSAGE_SIZE, "a warning is copied whole");
 
 void link_init(struct link *link, int fd)
 {
-    *link = (struct link){.fd = fd, .silence = 120};
-    frame_scanner_init(&link->scanner);
+    *link = (struct link){.silence = 120};
+    channel_init(&link->channel, fd, link->message);
 }
 
-void link_response_free(struct link *link)
+/* The response is no longer needed, where there is one. */
+static void response_free(struct link *link)
 {
     if (!link->answered)
         return;
     message_free(&link->response);
     link->answered = false;
-    buffer_consume(&link->input, link->held);
-    if (link->input.length == 0 && link->input.capacity > BUFFER_KEPT)
-        buffer_free(&link->input);
-}
-
-static void hang_up(struct link *link)
-{
-    if (link->fd >= 0)
-        close(link->fd);
-    link->fd = -1;
-    buffer_free(&link->input);
-    buffer_free(&link->request);
-    buffer_free(&link->outgoing);
+    channel_consume(&link->channel, link->held);
+    channel_trim(&link->channel);
 }
 
 void link_free(struct link *link)
 {
-    link_response_free(link);
-    hang_up(link);
-    for (size_t i = 0; i < link->queue_count; i++) {
-        free(link_queue_at(link, i)->message);
-        free(link_queue_at(link, i)->warning);
-    }
-    free(link->queue);
-    free(link->notifications);
-    link->notifications = NULL;
+    response_free(link);
+    channel_close(&link->channel);
+    buffer_free(&link->request);
+    buffer_free(&link->outgoing);
+    pending_free(&link->pending);
+    notices_free(&link->notices);
 }
 
-/* The first reason counts. */
-void link_lost(struct link *link, const char *format, ...)
+bool link_is_lost(const struct link *link)
 {
-    va_list arguments;
-
-    if (link->fd < 0)
-        return;
-    va_start(arguments, format);
-    vsnprintf(link->message, sizeof link->message, format, arguments);
-    va_end(arguments);
-    hang_up(link);
+    return link->channel.fd < 0;
 }
 
-msgpack_packer *link_request_begin(struct link *link, const char *method, uint32_t params,
-                                   msgpack_packer_write write)
+void link_broken(struct link *link, const char *how)
+{
+    channel_lost(&link->channel, "the daemon does not speak the protocol: %s", how);
+}
+
+/* What came */
+
+/* The answer to that queued call (NULL: to the one that is waited for) has come: a warning that was
+ * heard before it is its own. */
+static void warning_settle(struct link *link, struct link_queued *queued)
+{
+    char *heard = link->notices.warning;
+
+    if (heard[0] == '\0')
+        return;
+    if (queued)
+        queued->warning = strdup(heard);
+    else
+        memcpy(link->warning, heard, sizeof link->warning);
+    heard[0] = '\0';
+}
+
+static void take_notification(struct link *link, const struct message *message)
+{
+    const msgpack_object *text = notices_take(&link->notices, message);
+
+    if (text)
+        channel_lost(&link->channel, "the daemon closed the connection: %.*s",
+                     text->via.str.size > 900 ? 900 : (int)text->via.str.size,
+                     text->via.str.size > 0 ? text->via.str.ptr : "");
+}
+
+static void take_queued_answer(struct link *link, struct link_queued *queued,
+                               const struct message *message)
+{
+    if (pending_answer(&link->pending, message))
+        warning_settle(link, queued);
+    else
+        link_broken(link, "a response of the wrong shape");
+}
+
+/* Take the first whole message out of the input, where there is one: a notification is kept, the
+ * response to the last request becomes link->response, that to a queued one its outcome. True when
+ * one was taken and there may be more. */
+static bool take_message(struct link *link)
+{
+    struct channel *channel = &link->channel;
+    size_t size = channel_next(channel);
+    struct message message;
+    const char *fault;
+
+    if (size == 0)
+        return false;
+    if (!message_decode(&message, buffer_bytes(&channel->input), size, &fault)) {
+        link_broken(link, fault);
+        return false;
+    }
+    struct link_queued *queued = pending_next(&link->pending);
+    if (message.type == MESSAGE_NOTIFICATION) {
+        take_notification(link, &message);
+    } else if (message.type == MESSAGE_RESPONSE && link->awaited && message.id == link->id) {
+        message_move(&link->response, &message);
+        link->answered = true;
+        link->awaited = false;
+        link->held = size;
+        warning_settle(link, NULL);
+        return false;
+    } else if (message.type == MESSAGE_RESPONSE && queued && queued->id == message.id) {
+        take_queued_answer(link, queued, &message);
+    } else {
+        channel_lost(channel, "the daemon answered what was not asked");
+    }
+    message_free(&message);
+    if (!link_is_lost(link))
+        channel_consume(channel, size);
+    return !link_is_lost(link);
+}
+
+/* Where the bytes of that large result belong; NULL: nowhere yet. */
+static uint8_t *bulk_place(const struct link *link, const struct outcome_bulk *bulk)
+{
+    const struct link_queued *queued = pending_next(&link->pending);
+
+    if (link->awaited && bulk->id == link->id)
+        return link->sink && bulk->size <= link->sink_most ? link->sink : NULL;
+    return queued && queued->id == bulk->id && queued->expect == LINK_EXPECT_BIN &&
+                   bulk->size <= queued->most
+               ? queued->into
+               : NULL;
+}
+
+/* Receive a large bin that has begun to come right into its place, to its end, where it has one;
+ * the daemon may be silent for allowed seconds (< 0: for ever). True: one has come. */
+static bool take_bulk(struct link *link, double allowed)
+{
+    struct channel *channel = &link->channel;
+    struct outcome_bulk bulk;
+
+    if (link_is_lost(link) || !channel_large_begun(channel) ||
+        !outcome_bulk_begins(&bulk, buffer_bytes(&channel->input), channel->input.length,
+                             &channel->scanner))
+        return false;
+    uint8_t *into = bulk_place(link, &bulk);
+    bool awaited = link->awaited && bulk.id == link->id;
+    if (!into || !channel_receive_into(channel, bulk.head, into, bulk.size, allowed))
+        return false;
+    if (awaited) {
+        link->sunk =
+            (msgpack_object){.type = MSGPACK_OBJECT_BIN,
+                             .via.bin = {.ptr = (char *)into, .size = (uint32_t)bulk.size}};
+        link->sunk_hr = bulk.hr;
+        link->awaited = false;
+        warning_settle(link, NULL);
+    } else {
+        struct link_queued *queued = pending_next(&link->pending);
+        pending_answer_bin(&link->pending, bulk.hr, bulk.size);
+        warning_settle(link, queued);
+    }
+    return true;
+}
+
+/* Of channel_send. An answer to what is being sent is dropped. */
+static bool arrived(void *context)
+{
+    struct link *link = context;
+
+    while (take_message(link))
+        ;
+    bool early = link->answered;
+    response_free(link);
+    return early;
+}
+
+static void send_all(struct link *link, const struct buffer *first, const void *body, size_t size)
+{
+    channel_send(&link->channel, first, body, size, link->silence, arrived, link);
+}
+
+/* Making a request */
+
+static int pack_write(void *data, const char *bytes, size_t length)
+{
+    struct link *link = data;
+
+    if (buffer_append(link->packing, bytes, length))
+        return 0;
+    link->no_memory = true;
+    return -1;
+}
+
+/* A clean slate for what the next call has to say. */
+static void forget_last(struct link *link)
+{
+    response_free(link);
+    if (!link_is_lost(link))
+        link->message[0] = '\0';
+    link->warning[0] = '\0';
+}
+
+/* Begin a request that is packed onto that buffer. */
+static msgpack_packer *request_begin(struct link *link, const char *method, uint32_t params,
+                                     struct buffer *onto)
 {
     size_t length = strlen(method);
 
-    link_response_free(link);
-    if (link->fd >= 0)
-        link->message[0] = '\0';
-    link->warning[0] = '\0';
+    forget_last(link);
     link->no_memory = false;
-    msgpack_packer_init(&link->packer, link, write);
+    link->packing = onto;
+    msgpack_packer_init(&link->packer, link, pack_write);
     msgpack_pack_array(&link->packer, 4);
     msgpack_pack_int(&link->packer, MESSAGE_REQUEST);
     msgpack_pack_uint32(&link->packer, ++link->id);
@@ -90,27 +230,19 @@ msgpack_packer *link_request_begin(struct link *link, const char *method, uint32
     return &link->packer;
 }
 
-void link_sink(struct link *link, void *into, size_t most)
-{
-    link->sink = into;
-    link->sink_most = most;
-}
-
-static int pack_write(void *data, const char *bytes, size_t length)
-{
-    struct link *link = data;
-
-    if (buffer_append(&link->request, bytes, length))
-        return 0;
-    link->no_memory = true;
-    return -1;
-}
+/* Calls that wait for their response */
 
 msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params)
 {
     link->sink = NULL;
     buffer_clear(&link->request);
-    return link_request_begin(link, method, params, pack_write);
+    return request_begin(link, method, params, &link->request);
+}
+
+void link_sink(struct link *link, void *into, size_t most)
+{
+    link->sink = into;
+    link->sink_most = most;
 }
 
 static HRESULT outcome(struct link *link, uint32_t outs, struct link_result *result)
@@ -118,12 +250,12 @@ static HRESULT outcome(struct link *link, uint32_t outs, struct link_result *res
     const msgpack_object *text;
     HRESULT hr;
 
-    if (link_outcome_read(&link->response, outs, &hr, result, &text)) {
+    if (outcome_read(&link->response, outs, &hr, result, &text)) {
         if (text)
-            link_text_copy(link->message, sizeof link->message, text);
+            outcome_text_copy(link->message, sizeof link->message, text);
         return hr;
     }
-    link_lost(link, "the daemon does not speak the protocol: a response of the wrong shape");
+    link_broken(link, "a response of the wrong shape");
     return E_UNEXPECTED;
 }
 
@@ -135,7 +267,7 @@ static void sink_prepare(const struct link *link)
     const uintptr_t page = 4096;
     uintptr_t first = ((uintptr_t)link->sink + page - 1) & ~(page - 1);
     uintptr_t end = ((uintptr_t)link->sink + link->sink_most) & ~(page - 1);
-    if (link->sink && link->sink_most >= SINK_PREPARED && end > first && link->fd >= 0)
+    if (link->sink && link->sink_most >= SINK_PREPARED && end > first && !link_is_lost(link))
         madvise((void *)first, end - first, MADV_POPULATE_WRITE);
 #else
     (void)link;
@@ -144,15 +276,12 @@ static void sink_prepare(const struct link *link)
 
 static void wait_response(struct link *link, double allowed)
 {
-    while (link->fd >= 0) {
-        while (link_take_message(link) || link_take_bulk(link, allowed))
+    while (!link_is_lost(link)) {
+        while (take_message(link) || take_bulk(link, allowed))
             ;
-        if (link->fd < 0 || !link->awaited)
+        if (link_is_lost(link) || !link->awaited)
             return;
-        if (link_wait_ready(link, POLLIN, allowed < 0 ? -1 : clock_now() + allowed) == 0)
-            link_silent(link);
-        else
-            link_receive(link);
+        channel_wait_receive(&link->channel, allowed);
     }
 }
 
@@ -161,7 +290,7 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
 {
     double allowed = link->silence < 0 || extra < 0 ? -1 : link->silence + extra;
 
-    if (link->fd < 0)
+    if (link_is_lost(link))
         return E_UNEXPECTED;
     if (link->no_memory) {
         snprintf(link->message, sizeof link->message, "out of memory");
@@ -170,15 +299,124 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
     link_queue_send(link);
     link->sunk.type = MSGPACK_OBJECT_NIL;
     link->awaited = true;
-    link_send_all(link, &link->request, body, size, link->silence);
+    send_all(link, &link->request, body, size);
     sink_prepare(link);
     wait_response(link, allowed);
     link->awaited = false;
-    if (link->sunk.type == MSGPACK_OBJECT_BIN && link->fd >= 0) {
+    if (link->sunk.type == MSGPACK_OBJECT_BIN && !link_is_lost(link)) {
         *result = (struct link_result){.values = &link->sunk, .count = 1};
         return link->sunk_hr;
     }
     if (link->request.capacity > BUFFER_KEPT)
         buffer_free(&link->request);
-    return link->fd < 0 ? E_UNEXPECTED : outcome(link, outs, result);
+    return link_is_lost(link) ? E_UNEXPECTED : outcome(link, outs, result);
+}
+
+/* Calls whose outcomes are collected later */
+
+HRESULT link_queue_send(struct link *link)
+{
+    if (link->outgoing.length > 0)
+        send_all(link, &link->outgoing, NULL, 0);
+    buffer_clear(&link->outgoing);
+    return link_is_lost(link) ? E_UNEXPECTED : S_OK;
+}
+
+msgpack_packer *link_queue_begin(struct link *link, const char *method, uint32_t params)
+{
+    return request_begin(link, method, params, &link->outgoing);
+}
+
+/* Take in what has arrived, without waiting. */
+static void receive_arrived(struct link *link)
+{
+    if (!link_is_lost(link) && pending_next(&link->pending) && channel_receive(&link->channel))
+        while (take_message(link))
+            ;
+}
+
+HRESULT link_queue_end(struct link *link, const void *body, size_t size,
+                       const struct link_queued *expect, uint64_t *ticket)
+{
+    struct link_queued queued = {.ticket = link->ticket + 1,
+                                 .id = link->id,
+                                 .expect = expect->expect,
+                                 .most = expect->most,
+                                 .into = expect->into};
+
+    if (link_is_lost(link)) {
+        buffer_free(&link->outgoing);
+        return E_UNEXPECTED;
+    }
+    if (!link->no_memory && size <= BODY_COPIED && !buffer_append(&link->outgoing, body, size))
+        link->no_memory = true;
+    if (link->no_memory || !pending_push(&link->pending, &queued)) {
+        /* Half a request among whole ones cannot be taken back. */
+        channel_lost(&link->channel, "out of memory");
+        return E_OUTOFMEMORY;
+    }
+    link->ticket++;
+    if (ticket)
+        *ticket = queued.ticket;
+    if (size > BODY_COPIED) {
+        send_all(link, &link->outgoing, body, size);
+        buffer_clear(&link->outgoing);
+        receive_arrived(link);
+    } else if (link->outgoing.length >= GATHER_MOST) {
+        link_queue_send(link);
+        receive_arrived(link);
+    }
+    return link_is_lost(link) ? E_UNEXPECTED : S_OK;
+}
+
+bool link_queue_collect(struct link *link, struct link_queued *outcome_of)
+{
+    struct pending *pending = &link->pending;
+    bool answered;
+
+    forget_last(link);
+    if (pending->count == 0)
+        return false;
+    if (pending->answered == 0)
+        link_queue_send(link);
+    while (!link_is_lost(link) && pending->answered == 0) {
+        while (take_message(link) || take_bulk(link, link->silence))
+            ;
+        if (link_is_lost(link) || pending->answered > 0)
+            break;
+        channel_wait_receive(&link->channel, link->silence);
+    }
+    *outcome_of = pending_pop(pending, &answered);
+    if (answered)
+        snprintf(link->message, sizeof link->message, "%s",
+                 outcome_of->message ? outcome_of->message : "");
+    else
+        outcome_of->hr = E_UNEXPECTED; /* lost; link->message says how */
+    snprintf(link->warning, sizeof link->warning, "%s",
+             outcome_of->warning ? outcome_of->warning : "");
+    free(outcome_of->message);
+    free(outcome_of->warning);
+    outcome_of->message = outcome_of->warning = NULL;
+    return true;
+}
+
+/* What comes unasked */
+
+bool link_notification(struct link *link, double timeout,
+                       struct spacebridge_notification *notification)
+{
+    double deadline = timeout < 0 ? -1 : clock_now() + timeout;
+
+    response_free(link);
+    link_queue_send(link);
+    while (!link_is_lost(link) && link->notices.count == 0) {
+        if (take_message(link))
+            continue;
+        if (!link_is_lost(link)) {
+            if (channel_wait_ready(&link->channel, POLLIN, deadline) == 0)
+                break;
+            channel_receive(&link->channel);
+        }
+    }
+    return notices_pop(&link->notices, notification);
 }

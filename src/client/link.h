@@ -5,45 +5,27 @@
 #define SB_CLIENT_LINK_H
 
 #include "base/buffer.h"
+#include "client/channel.h"
+#include "client/notices.h"
+#include "client/outcome.h"
+#include "client/pending.h"
 #include "spacebridge/spacebridge.h"
-#include "wire/frame.h"
 #include "wire/message.h"
 
 #include <msgpack.h>
 #include <stdbool.h>
 
-#define LINK_MESSAGE_SIZE       1024
-#define LINK_NOTIFICATIONS_MOST 64
-
-/* What the result of a queued request is, after its HRESULT. */
-enum link_expect {
-    LINK_EXPECT_NOTHING,
-    LINK_EXPECT_NUMBER, /* up to most */
-    LINK_EXPECT_BIN,    /* up to most bytes, which go to into */
-};
-
-/* A request that was queued, until its outcome is collected. */
-struct link_queued {
-    uint64_t ticket;
-    uint32_t id;
-    enum link_expect expect;
-    HRESULT hr;
-    uint64_t most;
-    void *into;
-    uint64_t value; /* the number, or the bytes that came */
-    char *message;  /* why it failed; NULL: it did not, or there was no memory to say so */
-    char *warning;  /* what cannot be told of it; NULL: nothing, or there was no memory */
-};
+#define LINK_MESSAGE_SIZE CHANNEL_REASON_SIZE
 
 struct link {
-    int fd;         /* -1: lost */
+    struct channel channel;
     double silence; /* seconds that the daemon may be silent during a call, < 0: no limit */
     uint32_t id;    /* of the last request */
     bool awaited;   /* that request is link_call's, and has not been answered */
-    struct buffer input;
-    struct frame_scanner scanner;
     /* the request that is being made */
     struct buffer request;
+    struct buffer outgoing; /* queued requests that have not been sent */
+    struct buffer *packing; /* the one of them that it goes to */
     msgpack_packer packer;
     bool no_memory;
     void *sink; /* where a bin that is its result may go at once, at most sink_most bytes of it */
@@ -56,28 +38,18 @@ struct link {
     size_t held;
     char message[LINK_MESSAGE_SIZE]; /* the last call's */
     char warning[LINK_MESSAGE_SIZE]; /* the last call's; "": none */
-    char heard[LINK_MESSAGE_SIZE];   /* a warning of the call that is answered next; "": none */
-    /* a ring of the queued requests, the oldest first; those that are answered come first */
-    struct link_queued *queue;
-    size_t queue_first, queue_count, queue_answered, queue_room;
-    uint64_t ticket;        /* the last one's */
-    struct buffer outgoing; /* queued requests that have not been sent */
-    /* a ring of what came unasked */
-    struct spacebridge_notification *notifications;
-    size_t first, count;
+    struct pending pending;          /* what was queued */
+    uint64_t ticket;                 /* of the last one that was */
+    struct notices notices;
 };
 
-/* The values after the HRESULT of a result; valid until the next link_begin. */
-struct link_result {
-    const msgpack_object *values;
-    uint32_t count;
-};
-
-/* Take over a connected descriptor that does not block. */
+/* Take over a connected descriptor that does not block. The link must not be moved. */
 void link_init(struct link *link, int fd);
 void link_free(struct link *link);
-/* Hang up; every further call says E_UNEXPECTED with this message. */
-void link_lost(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Is the connection lost? Every further call is E_UNEXPECTED then, and message says how. */
+bool link_is_lost(const struct link *link);
+/* Hang up: the daemon broke the protocol in that way. */
+void link_broken(struct link *link, const char *how);
 
 /* Begin the request of a method with that many params, which the caller packs onto what is
  * returned; a bin's bytes may be left for link_call's body. */

@@ -179,5 +179,5 @@ HRESULT spacebridge_collect(spacebridge_t *sb, struct spacebridge_outcome *outco
 
 size_t spacebridge_queued(const spacebridge_t *sb)
 {
-    return sb->link.queue_count;
+    return sb->link.pending.count;
 }

@@ -5,7 +5,7 @@
 /* The daemon sent something that this call cannot mean. */
 HRESULT result_nonsense(spacebridge_t *sb)
 {
-    link_lost(&sb->link, "the daemon does not speak the protocol: a result of the wrong type");
+    link_broken(&sb->link, "a result of the wrong type");
     return E_UNEXPECTED;
 }
 

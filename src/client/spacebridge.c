@@ -121,7 +121,7 @@ const char *spacebridge_last_warning(const spacebridge_t *sb)
 
 int spacebridge_is_lost(const spacebridge_t *sb)
 {
-    return sb->link.fd < 0;
+    return link_is_lost(&sb->link);
 }
 
 const char *spacebridge_hresult_name(HRESULT hr)
@@ -166,5 +166,5 @@ HRESULT spacebridge_next_notification(spacebridge_t *sb, double timeout,
 {
     if (link_notification(&sb->link, timeout, notification))
         return S_OK;
-    return sb->link.fd < 0 ? E_UNEXPECTED : S_FALSE;
+    return link_is_lost(&sb->link) ? E_UNEXPECTED : S_FALSE;
 }

@@ -84,7 +84,7 @@ static HRESULT transfer_all(const struct transfer *transfer, uint64_t offset, si
     }
     snprintf(link->warning, sizeof link->warning, "%s", warning);
     /* As the daemon itself has it: a part that was done is S_OK with its count. */
-    if (FAILED(hr) && total > 0 && link->fd >= 0)
+    if (FAILED(hr) && total > 0 && !link_is_lost(link))
         hr = S_OK;
     if (SUCCEEDED(hr) && total < size && link->message[0] == '\0')
         snprintf(link->message, sizeof link->message, "%s: %zu of %zu bytes, up to 0x%" PRIx64,

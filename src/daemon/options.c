@@ -1,7 +1,8 @@
+/* Reads the command line: hides getopt, and checks that what was given belongs together. */
 #include "daemon/options.h"
 
 #include "base/busy_poll.h"
-#include "daemon/options_internal.h"
+#include "daemon/options_file.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"

@@ -1,5 +1,5 @@
-/* The configuration file: one 'name = value' a line, by the names of the command line. */
-#include "daemon/options_internal.h"
+/* How the configuration file is read: hides inih and its limits. */
+#include "daemon/options_file.h"
 
 #include <errno.h>
 #include <ini.h>

@@ -1,5 +1,5 @@
 /* The one table of what can be set, and what each setting takes. */
-#include "daemon/options_internal.h"
+#include "daemon/options_settings.h"
 
 #include "base/busy_poll.h"
 

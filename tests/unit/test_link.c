@@ -309,7 +309,7 @@ static void notify(int fd, void *context)
     script_hello(fd);
     uint64_t id = (uint64_t)script_request(fd, "InvalidateCache");
     SCRIPT_SEND(fd, "[isi]", 2, "NewerThanUs", 5);
-    for (int i = 0; i < LINK_NOTIFICATIONS_MOST + 6; i++) {
+    for (int i = 0; i < NOTICES_MOST + 6; i++) {
         snprintf(text, sizeof text, "number %d", i);
         SCRIPT_SEND(fd, "[is[is]]", 2, "FlushFailed", E_FAIL, text);
     }
@@ -325,7 +325,7 @@ START_TEST(notifications_are_kept_the_latest)
     open_well();
     ck_assert_int_eq(spacebridge_next_notification(sb, 0, &got), S_FALSE);
     ck_assert_int_eq(spacebridge_invalidate_cache(sb), S_OK);
-    for (int i = 6; i < LINK_NOTIFICATIONS_MOST + 6; i++) {
+    for (int i = 6; i < NOTICES_MOST + 6; i++) {
         char text[32];
         snprintf(text, sizeof text, "number %d", i);
         ck_assert_int_eq(spacebridge_next_notification(sb, 0, &got), S_OK);

@@ -1,0 +1,29 @@
+/* What the daemon says unasked: the notifications that are kept for the caller, and the warning
+ * that comes before an answer. */
+#ifndef SB_CLIENT_NOTICES_H
+#define SB_CLIENT_NOTICES_H
+
+#include "spacebridge/spacebridge.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NOTICES_MOST         64
+#define NOTICES_WARNING_SIZE 1024
+
+/* Zero-initialise. */
+struct notices {
+    struct spacebridge_notification *kept; /* a ring of NOTICES_MOST; NULL: none ever came */
+    size_t first, count;
+    char warning[NOTICES_WARNING_SIZE]; /* of the call that is answered next; "": none */
+};
+
+void notices_free(struct notices *notices);
+/* Keep a notification, in the place of the oldest where there are too many. One that says why the
+ * daemon hangs up is not kept: its text (a str) is returned, NULL otherwise. */
+const msgpack_object *notices_take(struct notices *notices, const struct message *message);
+/* The oldest; false: there is none. */
+bool notices_pop(struct notices *notices, struct spacebridge_notification *notification);
+
+#endif

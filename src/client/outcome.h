@@ -1,0 +1,40 @@
+/* What responses and notifications say, taken apart with the distrust that a stranger deserves: no
+ * state, no socket. */
+#ifndef SB_CLIENT_OUTCOME_H
+#define SB_CLIENT_OUTCOME_H
+
+#include "spacebridge/hresult.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The values after the HRESULT of a result; valid as long as their message. */
+struct link_result {
+    const msgpack_object *values;
+    uint32_t count;
+};
+
+/* Copy a string, cut to size - 1 bytes, with a NUL after it. */
+void outcome_text_copy(char *to, size_t size, const msgpack_object *from);
+/* [HRESULT, message], as errors and notifications carry it. False where it is anything else. */
+bool outcome_failure_read(const msgpack_object *object, HRESULT *hr, const msgpack_object **text);
+/* The outcome that a response tells: its HRESULT, with values on success (at least outs of them),
+ * with text on failure (NULL on success). False when it is of the wrong shape. */
+bool outcome_read(const struct message *response, uint32_t outs, HRESULT *hr,
+                  struct link_result *values, const msgpack_object **text);
+
+/* A response that has begun to come: one large bin as the whole result of a success. */
+struct outcome_bulk {
+    uint32_t id;
+    HRESULT hr;
+    size_t head; /* bytes before those of the bin */
+    size_t size; /* bytes of the bin */
+};
+/* Is that what begins at bytes, of which length are here and scanned? */
+bool outcome_bulk_begins(struct outcome_bulk *bulk, const uint8_t *bytes, size_t length,
+                         const struct frame_scanner *scanner);
+
+#endif
