@@ -9,7 +9,7 @@
  *
  * The limit. A line that damage has made into another good line, which contradicts no other, cannot
  * be told from a true one: so the map as it is parsed is excused for addresses within such a line.
- * The daemon then asks gpa2hva about both ends of all memory (translate_map.c). Here the truth
+ * The daemon then asks gpa2hva about both ends of all memory (fresh_map.c). Here the truth
  * answers, and after that nothing is excused but what lies between two true ends. */
 #include "upstream/machine/memory_map.h"
 
@@ -412,7 +412,7 @@ static void check_addresses(const struct truth *truth, const struct damaged *tex
     }
 }
 
-/* As check_memory in translate_map.c, with the truth for an answer. */
+/* As check_memory in fresh_map.c, with the truth for an answer. */
 static void ask(const struct truth *truth, struct memory_map *map)
 {
     for (size_t i = 0; i < map->count; i++) {

@@ -12,10 +12,8 @@ struct translate;
 struct translate *translate_new(struct stub *stub);
 void translate_free(struct translate *translate);
 
-/* Memory was written: page tables may have changed. */
-void translate_memory_changed(struct translate *translate);
-/* RAM or ROM was written, at these physical addresses: the same, unless it is known that no page
- * table that was used lies there. */
+/* RAM or ROM was written, at these physical addresses: page tables may have changed, unless it is
+ * known that none that was used lies there. */
 void translate_written(struct translate *translate, const struct target_span *runs, size_t count);
 /* As translate_written, for the virtual addresses of that processor. */
 void translate_written_virtual(struct translate *translate, unsigned cpu,

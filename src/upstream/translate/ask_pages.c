@@ -1,5 +1,5 @@
 /* Where pages lie, asked of the target: many at once of the stub, or one by one through QMP. */
-#include "upstream/translate/translate_internal.h"
+#include "upstream/translate/ask_pages.h"
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ROOM "target"
 
 /* Pages asked for at once. */
 #define SLOTS 32
@@ -28,7 +30,8 @@ struct slot {
 };
 
 struct batch {
-    struct translate *translate;
+    struct stub *stub;
+    struct known *known;
     target_client client;
     unsigned cpu;
     const uint64_t *pages;
@@ -59,12 +62,9 @@ static void take_monitor_reply(struct slot *slot, struct target_translation *out
         batch->error = TARGET_FAILED;
         return;
     }
-    translate_answer(out, answered == MONITOR_MAPPED, physical & TARGET_PAGE_MASK);
-    if (slot->epoch == batch->translate->epoch) {
-        translate_keep(batch->translate, batch->cpu, page, answered == MONITOR_MAPPED,
-                       out->physical);
-        batch->translate->blind = true;
-    }
+    known_answer(out, answered == MONITOR_MAPPED, physical & TARGET_PAGE_MASK);
+    if (slot->epoch == known_epoch(batch->known))
+        known_keep_blind(batch->known, batch->cpu, page, answered == MONITOR_MAPPED, out->physical);
 }
 
 /* Without a monitor: a page is there when its first byte can be read. */
@@ -79,13 +79,13 @@ static void take_probe_reply(struct slot *slot, struct target_translation *out, 
         return;
     }
     if (!mapped && operation->reply[0] != 'E') {
-        rsp_client_fail(batch->translate->stub->rsp, "the answer to a read of 1 byte is '%.40s'",
+        rsp_client_fail(batch->stub->rsp, "the answer to a read of 1 byte is '%.40s'",
                         operation->reply);
         return;
     }
-    translate_answer(out, mapped, page);
-    if (slot->epoch == batch->translate->epoch)
-        translate_keep(batch->translate, batch->cpu, page, mapped, page);
+    known_answer(out, mapped, page);
+    if (slot->epoch == known_epoch(batch->known))
+        known_keep(batch->known, batch->cpu, page, mapped, page);
 }
 
 static void ask_more(struct batch *batch);
@@ -111,7 +111,7 @@ static void slot_done(struct rsp_operation *operation)
 
 static enum target_error ask(struct batch *batch, struct slot *slot)
 {
-    const struct stub *stub = batch->translate->stub;
+    const struct stub *stub = batch->stub;
     uint64_t page = batch->pages[batch->next];
     struct rsp_operation *operation = &slot->operation;
     *operation = (struct rsp_operation){
@@ -131,21 +131,20 @@ static enum target_error ask(struct batch *batch, struct slot *slot)
     }
     slot->batch = batch;
     slot->index = batch->next;
-    slot->epoch = batch->translate->epoch;
+    slot->epoch = known_epoch(batch->known);
     return rsp_client_submit(stub->rsp, operation);
 }
 
 static void ask_more(struct batch *batch)
 {
-    struct translate *translate = batch->translate;
-    unsigned most = 2 * rsp_client_depth(translate->stub->rsp);
+    unsigned most = 2 * rsp_client_depth(batch->stub->rsp);
     if (most > SLOTS)
         most = SLOTS;
     for (; batch->next < batch->count && batch->error == TARGET_OK; batch->next++) {
         struct target_translation *out = &batch->out[batch->next];
         if (out->error != TARGET_FAILED)
             continue; /* known */
-        if (translate_recall(translate, batch->cpu, batch->pages[batch->next], out))
+        if (known_recall(batch->known, batch->cpu, batch->pages[batch->next], out))
             continue;
         if (batch->busy == most)
             return;
@@ -160,31 +159,32 @@ static void ask_more(struct batch *batch)
     }
 }
 
-enum target_error translate_by_stub(struct translate *translate, target_client client, unsigned cpu,
-                                    const uint64_t *pages, size_t count,
+enum target_error ask_pages_by_stub(struct stub *stub, struct known *known, target_client client,
+                                    unsigned cpu, const uint64_t *pages, size_t count,
                                     struct target_translation *out)
 {
-    size_t known = 0;
-    while (known < count && out[known].error != TARGET_FAILED)
-        known++;
-    if (known == count)
+    size_t found = 0;
+    while (found < count && out[found].error != TARGET_FAILED)
+        found++;
+    if (found == count)
         return TARGET_OK;
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch)
         return TARGET_NO_MEMORY;
-    batch->translate = translate;
+    batch->stub = stub;
+    batch->known = known;
     batch->client = client;
     batch->cpu = cpu;
     batch->pages = pages;
     batch->count = count;
     batch->out = out;
     batch->task = task_self();
-    translate->asking++;
+    known_begin_asking(known);
     ask_more(batch);
-    rsp_client_kick(translate->stub->rsp);
+    rsp_client_kick(stub->rsp);
     while (batch->busy > 0)
         task_suspend();
-    translate->asking--;
+    known_end_asking(known);
     enum target_error error = batch->error;
     for (size_t i = 0; i < SLOTS; i++)
         buffer_free(&batch->slots[i].output);
@@ -192,8 +192,8 @@ enum target_error translate_by_stub(struct translate *translate, target_client c
     return error;
 }
 
-enum target_error translate_by_monitor(struct translate *translate, target_client client,
-                                       unsigned cpu, const uint64_t *pages, size_t count,
+enum target_error ask_pages_by_monitor(struct stub *stub, target_client client, unsigned cpu,
+                                       const uint64_t *pages, size_t count,
                                        struct target_translation *out)
 {
     struct buffer text = {0};
@@ -205,17 +205,16 @@ enum target_error translate_by_monitor(struct translate *translate, target_clien
             continue;
         monitor_text_gva2gpa(line, pages[i]);
         buffer_clear(&text);
-        error =
-            monitor_run(&translate->stub->monitor, client, stub_monitor_cpu(translate->stub, cpu),
-                        line, &text, message, sizeof message);
+        error = monitor_run(&stub->monitor, client, stub_monitor_cpu(stub, cpu), line, &text,
+                            message, sizeof message);
         if (error != TARGET_OK)
             break;
         switch (monitor_text_parse_gva2gpa(monitor_printed(&text), &physical)) {
         case MONITOR_MAPPED:
-            translate_answer(&out[i], true, physical & TARGET_PAGE_MASK);
+            known_answer(&out[i], true, physical & TARGET_PAGE_MASK);
             break;
         case MONITOR_UNMAPPED:
-            translate_answer(&out[i], false, 0);
+            known_answer(&out[i], false, 0);
             break;
         case MONITOR_UNKNOWN:
             error = TARGET_FAILED;

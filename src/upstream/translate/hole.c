@@ -1,7 +1,7 @@
 /* Addresses where nothing answers: in the map, and in what a processor sees. A gap between two
  * lines of the map may be a line that is missing, so each is asked about before it is taken for a
  * hole. */
-#include "upstream/translate/translate_internal.h"
+#include "upstream/translate/hole.h"
 
 /* Tables that one search looks into. */
 #define TABLES_SEARCHED 64u
@@ -10,23 +10,23 @@
 
 /* What lies there; false where that is not known: of an unknown range every piece would be asked
  * about by itself. */
-static bool tell(struct translate *translate, target_client client, uint64_t physical,
+static bool tell(struct fresh_map *map, target_client client, uint64_t physical,
                  struct target_region *region)
 {
-    if (translate_fresh_map(translate, client) != TARGET_OK)
+    if (fresh_map_load(map, client) != TARGET_OK)
         return false;
-    memory_map_find(&translate->map, physical, region);
+    fresh_map_find(map, physical, region);
     if (region->kind == REGION_NONE &&
-        translate_classify(translate, client, physical, region) != TARGET_OK)
+        fresh_map_classify(map, client, physical, region) != TARGET_OK)
         return false;
     return !region->unknown;
 }
 
-bool translate_hole(struct translate *translate, target_client client, uint64_t *physical)
+bool hole_find(struct fresh_map *map, target_client client, uint64_t *physical)
 {
     struct target_region region;
     for (uint64_t at = 0; at <= LOW_LAST; at = region.last + 1) {
-        if (!tell(translate, client, at, &region))
+        if (!tell(map, client, at, &region))
             return false;
         if (region.kind == REGION_NONE) {
             *physical = at;
@@ -39,7 +39,9 @@ bool translate_hole(struct translate *translate, target_client client, uint64_t 
 }
 
 struct search {
-    struct translate *translate;
+    struct fresh_map *map;
+    struct known *known;
+    struct walker *walker;
     target_client client;
     unsigned tables; /* that may still be read */
     uint64_t found;  /* the virtual address */
@@ -51,7 +53,7 @@ static bool leaf_holds(struct search *search, uint64_t page, uint64_t physical, 
 {
     struct target_region region;
     for (uint64_t at = physical; at - physical < size; at = region.last + 1) {
-        if (!tell(search->translate, search->client, at, &region))
+        if (!tell(search->map, search->client, at, &region))
             return false;
         if (region.kind == REGION_NONE) {
             search->found = page + (at - physical);
@@ -68,13 +70,13 @@ static bool leaf_holds(struct search *search, uint64_t page, uint64_t physical, 
 static bool search_table(struct search *search, uint64_t table, unsigned level, unsigned levels,
                          uint64_t base)
 {
-    if (!translate_table(search->translate, table)) {
-        if (search->tables == 0 || !translate_read_table(search->translate, search->client, table))
+    if (!known_table(search->known, table)) {
+        if (search->tables == 0 || !walker_read_table(search->walker, search->client, table))
             return false;
         search->tables--;
     }
     for (unsigned i = 0; i < PAGE_WALK_ENTRIES && search->tables > 0; i++) {
-        const uint8_t *bytes = translate_table(search->translate, table);
+        const uint8_t *bytes = known_table(search->known, table);
         struct page_walk_entry entry;
         if (!bytes)
             return false;
@@ -88,26 +90,15 @@ static bool search_table(struct search *search, uint64_t table, unsigned level, 
     return false;
 }
 
-/* What was found by our own eyes must be what the target's debugger finds. */
-static bool confirmed(const struct search *search, unsigned cpu)
+bool hole_search(struct walker *walker, struct known *known, struct fresh_map *map,
+                 target_client client, const struct page_walk_mode *mode, uint64_t *address,
+                 uint64_t *physical)
 {
-    const uint64_t page = search->found & TARGET_PAGE_MASK;
-    struct target_translation answer;
-    return translate_pages(search->translate, search->client, cpu, &page, 1, &answer) ==
-               TARGET_OK &&
-           answer.error == TARGET_OK && answer.physical == (search->physical & TARGET_PAGE_MASK);
-}
-
-bool translate_hole_seen(struct translate *translate, target_client client, unsigned cpu,
-                         uint64_t *address)
-{
-    struct search search = {.translate = translate, .client = client, .tables = TABLES_SEARCHED};
-    struct page_walk_mode mode;
-    if (!translate->stub->x86 || translate->walk_refused ||
-        translate_stance(translate, client, cpu, &mode) != TARGET_OK || mode.smm || !mode.known ||
-        mode.levels == 0 || !search_table(&search, mode.root, mode.levels, mode.levels, 0) ||
-        !confirmed(&search, cpu))
+    struct search search = {
+        .map = map, .known = known, .walker = walker, .client = client, .tables = TABLES_SEARCHED};
+    if (!search_table(&search, mode->root, mode->levels, mode->levels, 0))
         return false;
     *address = search.found;
+    *physical = search.physical;
     return true;
 }
