@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "rsp/hex.h"
+#include "space/run.h"
 #include "stub/dispatch.h"
 
 #include <stdarg.h>
@@ -41,11 +42,6 @@ void client_close(struct client *client)
     buffer_free(&client->reply);
     buffer_free(&client->threads);
     free(client->thread_ids);
-}
-
-target_client client_id(const struct client *client)
-{
-    return session_client(client->session);
 }
 
 /* Replies */
@@ -120,27 +116,27 @@ void reply_error(struct client *client, unsigned code, const char *format, ...)
     }
 }
 
-void reply_target_error(struct client *client, enum target_error error, const char *message)
+void reply_space_error(struct client *client, enum space_error error, const char *message)
 {
     unsigned code = ERROR_GENERAL;
 
     switch (error) {
-    case TARGET_FAULT:
+    case SPACE_FAULT:
         code = ERROR_FAULT;
         break;
-    case TARGET_RUNNING:
+    case SPACE_RUNNING:
         code = ERROR_BUSY;
         break;
-    case TARGET_INVALID:
+    case SPACE_INVALID:
         code = ERROR_INVALID;
         break;
-    case TARGET_GONE:
+    case SPACE_GONE:
         code = ERROR_GONE;
         break;
     default:
         break;
     }
-    reply_error(client, code, "%s", message && *message ? message : target_error_text(error));
+    reply_error(client, code, "%s", message && *message ? message : space_error_text(error));
 }
 
 void client_console(struct client *client, const char *text)
@@ -202,7 +198,7 @@ void client_interrupt(struct client *client)
 {
     struct front *front = client->front;
 
-    bool running = front_state(front) == TARGET_STATE_RUNNING;
+    bool running = front_state(front) == SPACE_STATE_RUNNING;
 
     /* A halt that is not settled may turn out to be nobody's, and end before anybody hears of it:
      * not when somebody wants the target halted. */
@@ -214,7 +210,7 @@ void client_interrupt(struct client *client)
     }
     front->interrupted = true;
     if (running)
-        front->target->ops->interrupt(front->target, client_id(client));
+        session_halt(client->session);
 }
 
 bool client_stop_due(const struct client *client)
@@ -245,7 +241,7 @@ int64_t client_stop_thread(struct client *client)
         return front_stop_thread(front);
     if (client->told > 0 && client->told_stops == front->stops)
         own = client->told;
-    return own > 0 && front_has_thread(front, client_id(client), own) ? own : 1;
+    return own > 0 && front_has_thread(front, client->session, own) ? own : 1;
 }
 
 int64_t client_thread(struct client *client, const struct thread_id *suffix)
@@ -264,9 +260,8 @@ bool client_select_processor(struct client *client)
 
     if (SUCCEEDED(hr))
         return true;
-    reply_error(client,
-                front_state(client->front) == TARGET_STATE_LOST ? ERROR_GONE : ERROR_GENERAL, "%s",
-                session_message(client->session));
+    reply_error(client, front_state(client->front) == SPACE_STATE_LOST ? ERROR_GONE : ERROR_GENERAL,
+                "%s", session_message(client->session));
     return false;
 }
 
@@ -274,20 +269,20 @@ bool client_sees_running(const struct client *client)
 {
     return !client->front->config.attach_halt && client->features.modern &&
            !client->thread_suffix && front_is_qemu(client->front) &&
-           front_state(client->front) == TARGET_STATE_RUNNING;
+           front_state(client->front) == SPACE_STATE_RUNNING;
 }
 
 bool client_needs_halt(struct client *client, const char *what)
 {
     front_wait_settled(client->front);
     switch (front_state(client->front)) {
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         return true;
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         reply_error(client, ERROR_BUSY, "%s needs the target halted, and another client runs it",
                     what);
         return false;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         break;
     }
     reply_error(client, ERROR_GONE, "%s: the target is not there", what);

@@ -87,7 +87,6 @@ void client_report(struct client *client);
 
 /* --- for the handlers --- */
 
-target_client client_id(const struct client *client);
 /* Append to the reply. Out of memory makes it an error in the end. */
 void reply_text(struct client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -99,7 +98,7 @@ void reply_ok(struct client *client);
 void reply_error(struct client *client, unsigned code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* As reply_error, for what a target operation returned. */
-void reply_target_error(struct client *client, enum target_error error, const char *message);
+void reply_space_error(struct client *client, enum space_error error, const char *message);
 /* Text for the person at the client (O packets). Suspends only when it is long (over 2000
  * characters). Only while the client waits for a stop, or before
  * the end of qRcmd. */

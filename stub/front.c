@@ -1,6 +1,8 @@
 #include "stub/front.h"
+#include "space/packets.h"
 
 #include "base/log.h"
+#include "space/run.h"
 #include "stub/client.h"
 
 #include <inttypes.h>
@@ -11,19 +13,19 @@
 
 #define ROOM "stub"
 
-enum target_state front_state(const struct front *front)
+enum space_state front_state(const struct front *front)
 {
-    return front->target->ops->state(front->target);
+    return session_state(front->session);
 }
 
-const struct target_info *front_info(const struct front *front)
+struct machine_info front_info(const struct front *front)
 {
-    return front->target->ops->info(front->target);
+    return session_machine(front->session);
 }
 
 bool front_is_qemu(const struct front *front)
 {
-    return front_info(front)->qemu;
+    return front_info(front).qemu;
 }
 
 static void wake_all(struct front *front)
@@ -44,7 +46,7 @@ void front_publish(struct front *front)
 {
     front->settling = false;
     front->stops++;
-    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    session_stop_reply(front->session, front->stop, sizeof front->stop);
     wake_all(front);
 }
 
@@ -72,7 +74,7 @@ static bool stop_is_orphans(struct front *front)
         return false;
     if (stop.watch)
         return !breakpoints_watched(&front->breakpoints, stop.address, 0);
-    if (!front_read_pc(front, session_client(front->session), front_stop_thread(front), &pc))
+    if (!front_read_pc(front, front->session, front_stop_thread(front), &pc))
         return false;
     bool somebody = false, orphan = false;
     struct breakpoint *breakpoint, *next;
@@ -94,12 +96,12 @@ static void remove_orphans(struct front *front)
     task_mutex_lock(&front->points);
     while ((orphan = breakpoints_orphan(&front->breakpoints)) != NULL) {
         struct breakpoint_key key = orphan->key;
-        enum target_error error = front_remove(front, session_client(front->session), &key, &reply);
-        if (error == TARGET_GONE || error == TARGET_RUNNING)
+        enum space_error error = front_remove(front->session, &key, &reply);
+        if (error == SPACE_GONE || error == SPACE_RUNNING)
             break; /* gone with the target, or kept for the next halt */
-        if (error != TARGET_OK)
+        if (error != SPACE_OK)
             log_warning(ROOM, "a breakpoint at 0x%" PRIx64 " of a client that is gone stays: %s",
-                        key.address, target_error_text(error));
+                        key.address, space_error_text(error));
         breakpoints_removed(&front->breakpoints, &key);
     }
     task_mutex_unlock(&front->points);
@@ -110,27 +112,25 @@ static void remove_orphans(struct front *front)
 static void settle(struct front *front)
 {
     char message[256] = "";
-    target_client client = session_client(front->session);
     uint64_t runs = front->runs;
 
-    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    session_stop_reply(front->session, front->stop, sizeof front->stop);
     bool silent = breakpoints_orphan(&front->breakpoints) && stop_is_orphans(front);
     remove_orphans(front);
     if (front->step_known && front->step_bits != front->step_default)
-        front_step_bits(front, client, front->step_default);
-    if (front_state(front) != TARGET_STATE_HALTED || front->runs != runs)
+        front_step_bits(front, front->session, front->step_default);
+    if (front_state(front) != SPACE_STATE_HALTED || front->runs != runs)
         return; /* the next stop settles it, or it is lost */
     if (silent && !front->interrupting && !front->interrupted) {
         log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
         front->resuming = front->ours_run;
-        enum target_error error = front->target->ops->resume(
-            front->target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+        enum space_error error = session_resume(front->session, message, sizeof message);
         front->resuming = false;
-        if (error == TARGET_OK)
+        if (error == SPACE_OK)
             return;
         log_warning(ROOM, "the target could not be resumed: %s",
-                    message[0] ? message : target_error_text(error));
-        if (front_state(front) != TARGET_STATE_HALTED || !front->settling)
+                    message[0] ? message : space_error_text(error));
+        if (front_state(front) != SPACE_STATE_HALTED || !front->settling)
             return;
     }
     front_publish(front);
@@ -171,15 +171,14 @@ static void forget_upstream(struct front *front)
     front->asked = front->layout_tried = front->step_known = false;
     buffer_free(&front->upstream);
     layout_free(&front->layout);
-    memset(front->synced, 0, sizeof front->synced);
 }
 
-static void state_changed(void *context, enum target_state state, const char *text)
+static void state_changed(void *context, enum space_state state, const char *text)
 {
     struct front *front = context;
 
     switch (state) {
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         front->runs++;
         front->interrupted = false;
         if (front->settling) { /* somebody resumed it before that was done: there is no stop */
@@ -190,13 +189,13 @@ static void state_changed(void *context, enum target_state state, const char *te
         if (!front->stepping_over)
             front->ours_run = front->resuming;
         break;
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         if (front->lost)
             front->found_running = false;
         front->lost = false;
         halted(front);
         break;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         log_debug(ROOM, "the target is lost: %s", text);
         front->lost = true;
         front->losses++;
@@ -213,11 +212,7 @@ static void state_changed(void *context, enum target_state state, const char *te
 bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
                 const struct front_config *config)
 {
-    *front = (struct front){.loop = loop,
-                            .space = space,
-                            .target = space_target(space),
-                            .config = *config,
-                            .layout = {.pc = -1}};
+    *front = (struct front){.loop = loop, .space = space, .config = *config, .layout = {.pc = -1}};
     struct session_listener listener = {.context = front, .state_changed = state_changed};
     front->session = session_open(space, "stub", CACHE_OFF, &listener);
     return front->session != NULL;
@@ -241,19 +236,17 @@ static bool halt(struct front *front)
 {
     char text[256] = "";
 
-    if (front_state(front) != TARGET_STATE_RUNNING)
-        return front_state(front) == TARGET_STATE_HALTED;
+    if (front_state(front) != SPACE_STATE_RUNNING)
+        return front_state(front) == SPACE_STATE_HALTED;
     front->interrupting = true;
-    enum target_error error =
-        front->target->ops->interrupt(front->target, session_client(front->session));
-    if (error == TARGET_OK)
-        error = front->target->ops->wait(front->target, session_client(front->session),
-                                         front->config.timeout, NULL, text, sizeof text);
+    enum space_error error = session_halt(front->session);
+    if (error == SPACE_OK)
+        error = session_wait_halted(front->session, front->config.timeout, text, sizeof text);
     front_wait_settled(front);
     front->interrupting = false;
-    if (error != TARGET_OK)
-        log_warning(ROOM, "the target could not be halted: %s", target_error_text(error));
-    return error == TARGET_OK;
+    if (error != SPACE_OK)
+        log_warning(ROOM, "the target could not be halted: %s", space_error_text(error));
+    return error == SPACE_OK;
 }
 
 void front_attach(struct front *front, struct client *client)
@@ -262,7 +255,7 @@ void front_attach(struct front *front, struct client *client)
         return;
     task_mutex_lock(&front->run);
     if (front->attached++ == 0) {
-        front->found_running = front_state(front) == TARGET_STATE_RUNNING;
+        front->found_running = front_state(front) == SPACE_STATE_RUNNING;
         front->ours_run = front->ours_halt = false;
     }
     client->attached = true;
@@ -272,16 +265,16 @@ void front_attach(struct front *front, struct client *client)
     task_mutex_unlock(&front->run);
     log_info(ROOM, "%s: %s (%s) has attached, the target %s", client->name,
              client_kind_text(client->features.kind), client->peer,
-             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
-             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
-                                                         : "is not there");
+             front_state(front) == SPACE_STATE_RUNNING  ? "runs"
+             : front_state(front) == SPACE_STATE_HALTED ? "is halted"
+                                                        : "is not there");
 }
 
 /* Take out what only this client wanted; what cannot be taken out now becomes an orphan. */
 static void remove_breakpoints(struct front *front, struct client *client)
 {
     breakpoints_abandon(&front->breakpoints, client->number);
-    if (front_state(front) == TARGET_STATE_HALTED)
+    if (front_state(front) == SPACE_STATE_HALTED)
         remove_orphans(front);
 }
 
@@ -291,16 +284,14 @@ static void restore(struct front *front, struct client *client, bool resume)
     char message[256] = "";
 
     if (resume || (front->found_running && front->ours_halt)) {
-        if (front_state(front) != TARGET_STATE_HALTED)
+        if (front_state(front) != SPACE_STATE_HALTED)
             return;
-        enum target_error error =
-            front->target->ops->resume(front->target, session_client(front->session),
-                                       TARGET_RESUME_GO, 0, message, sizeof message);
-        if (error != TARGET_OK)
+        enum space_error error = session_resume(front->session, message, sizeof message);
+        if (error != SPACE_OK)
             log_warning(ROOM, "%s: the target could not be resumed: %s", client->name,
-                        message[0] ? message : target_error_text(error));
+                        message[0] ? message : space_error_text(error));
     } else if (!front->found_running && front->ours_run &&
-               front_state(front) == TARGET_STATE_RUNNING) {
+               front_state(front) == SPACE_STATE_RUNNING) {
         halt(front);
         remove_orphans(front);
     }
@@ -319,36 +310,35 @@ void front_detach(struct front *front, struct client *client, bool resume)
         restore(front, client, resume);
     task_mutex_unlock(&front->run);
     log_info(ROOM, "%s: has detached, %zu attached, the target %s", client->name, front->attached,
-             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
-             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
-                                                         : "is not there");
+             front_state(front) == SPACE_STATE_RUNNING  ? "runs"
+             : front_state(front) == SPACE_STATE_HALTED ? "is halted"
+                                                        : "is not there");
 }
 
 /* Breakpoints */
 
-static enum target_error tell(struct front *front, target_client client, char what,
-                              const struct breakpoint_key *key, struct buffer *reply)
+static enum space_error tell(struct session *session, char what, const struct breakpoint_key *key,
+                             struct buffer *reply)
 {
     char payload[80];
     int length = snprintf(payload, sizeof payload, "%c%x,%" PRIx64 ",%" PRIx64, what,
                           (unsigned)key->type, key->address, key->kind);
-    enum target_error error = front_ask(front, client, 0, payload, (size_t)length, reply);
-    if (error != TARGET_OK)
+    enum space_error error = session_packet(session, 0, payload, (size_t)length, reply);
+    if (error != SPACE_OK)
         return error;
     if (reply->length == 0)
-        return TARGET_UNSUPPORTED;
-    return reply->length == 2 && memcmp(buffer_bytes(reply), "OK", 2) == 0 ? TARGET_OK
-                                                                           : TARGET_FAULT;
+        return SPACE_UNSUPPORTED;
+    return reply->length == 2 && memcmp(buffer_bytes(reply), "OK", 2) == 0 ? SPACE_OK : SPACE_FAULT;
 }
 
-enum target_error front_insert(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply)
+enum space_error front_insert(struct session *session, const struct breakpoint_key *key,
+                              struct buffer *reply)
 {
-    return tell(front, client, 'Z', key, reply);
+    return tell(session, 'Z', key, reply);
 }
 
-enum target_error front_remove(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply)
+enum space_error front_remove(struct session *session, const struct breakpoint_key *key,
+                              struct buffer *reply)
 {
-    return tell(front, client, 'z', key, reply);
+    return tell(session, 'z', key, reply);
 }

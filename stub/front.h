@@ -4,6 +4,7 @@
 #define SB_STUB_FRONT_H
 
 #include "base/task.h"
+#include "space/machine.h"
 #include "space/session.h"
 #include "stub/breakpoints.h"
 #include "stub/features.h"
@@ -24,14 +25,9 @@ struct front_config {
     double timeout;           /* seconds to wait for a target that was asked to halt */
 };
 
-/* Processors whose registers the stub has brought up to date since the last resume are noted up to
- * this many. */
-#define FRONT_SYNCED_MAX 256
-
 struct front {
     struct ev_loop *loop; /* NULL: there are no tasks (tests) */
     struct space *space;
-    struct target *target;
     struct front_config config;
     struct session *session; /* for what no client is there to do */
     struct client *clients;  /* all that are connected, utlist */
@@ -62,7 +58,6 @@ struct front {
     unsigned step_bits;    /* how the stub steps (Qqemu.sstep) */
     unsigned step_default; /* and how it steps for everybody else */
     bool step_known;
-    uint64_t synced[FRONT_SYNCED_MAX]; /* runs + 1 at which that thread's registers were fetched */
 
     /* About the upstream, as long as it is the same one. */
     bool asked;
@@ -78,8 +73,8 @@ bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
 /* No client may be left. In a task: waits for what is under way. */
 void front_end(struct front *front);
 
-enum target_state front_state(const struct front *front);
-const struct target_info *front_info(const struct front *front);
+enum space_state front_state(const struct front *front);
+struct machine_info front_info(const struct front *front);
 bool front_is_qemu(const struct front *front);
 
 /* --- clients come and go --- */
@@ -102,39 +97,33 @@ int64_t front_stop_thread(const struct front *front);
 
 /* --- breakpoints, in the target --- */
 
-enum target_error front_insert(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply);
-enum target_error front_remove(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply);
+enum space_error front_insert(struct session *session, const struct breakpoint_key *key,
+                              struct buffer *reply);
+enum space_error front_remove(struct session *session, const struct breakpoint_key *key,
+                              struct buffer *reply);
 
 /* --- the upstream --- */
 
-/* One request for that thread (0: any), its reply in *reply (cleared before, a NUL follows). */
-enum target_error front_ask(struct front *front, target_client client, int64_t thread,
-                            const void *payload, size_t length, struct buffer *reply);
 /* What the upstream offers; asks it once. In a task. */
-void front_offer(struct front *front, target_client client, struct stub_offer *offer);
+void front_offer(struct front *front, struct session *session, struct stub_offer *offer);
 /* The process id in the ids of clients that want one. */
-int64_t front_process(struct front *front, target_client client);
+int64_t front_process(struct front *front, struct session *session);
 /* All threads. *ids is to be freed. */
-enum target_error front_threads(struct front *front, target_client client, int64_t **ids,
-                                size_t *count);
+enum space_error front_threads(struct front *front, struct session *session, int64_t **ids,
+                               size_t *count);
 /* Does that thread exist? On QEMU: is it a processor. */
-bool front_has_thread(struct front *front, target_client client, int64_t thread);
+bool front_has_thread(struct front *front, struct session *session, int64_t thread);
 /* The processor whose memory a thread sees. */
 uint32_t front_processor(const struct front *front, int64_t thread);
 /* A whole document of the upstream's qXfer. */
-bool front_document(struct front *front, target_client client, const char *object,
+bool front_document(struct front *front, struct session *session, const char *object,
                     const char *annex, struct buffer *document);
 /* The registers, NULL: the target does not describe them. */
-const struct layout *front_layout(struct front *front, target_client client);
-/* Have the registers of that thread brought up to date in the stub (QEMU with KVM answers p from
- * what it has, and loses P, before a g). */
-enum target_error front_sync(struct front *front, target_client client, int64_t thread);
-bool front_read_pc(struct front *front, target_client client, int64_t thread, uint64_t *pc);
+const struct layout *front_layout(struct front *front, struct session *session);
+bool front_read_pc(struct front *front, struct session *session, int64_t thread, uint64_t *pc);
 /* Step the way that bits say (Qqemu.sstep); in a task. */
-enum target_error front_step_bits(struct front *front, target_client client, unsigned bits);
+enum space_error front_step_bits(struct front *front, struct session *session, unsigned bits);
 /* The bits that the stub has by default, 0: it has none. */
-unsigned front_step_default(struct front *front, target_client client);
+unsigned front_step_default(struct front *front, struct session *session);
 
 #endif

@@ -25,7 +25,7 @@ static void reply_hresult(struct client *client, HRESULT hr)
 
     if (hr == SB_ERROR_READ_FAULT || hr == SB_ERROR_WRITE_FAULT)
         reply_error(client, ERROR_FAULT, "%s", message);
-    else if (hr == E_UNEXPECTED && front_state(client->front) == TARGET_STATE_RUNNING)
+    else if (hr == E_UNEXPECTED && front_state(client->front) == SPACE_STATE_RUNNING)
         reply_error(client, ERROR_BUSY, "%s", message);
     else if (hr == E_INVALIDARG)
         reply_error(client, ERROR_INVALID, "%s", message);
@@ -47,7 +47,7 @@ bool memory_read(struct client *client, uint64_t address, void *bytes, uint32_t 
                                    bytes, size, done);
     } else if (!client_select_processor(client)) {
         return false;
-    } else if (front_state(client->front) == TARGET_STATE_RUNNING) {
+    } else if (front_state(client->front) == SPACE_STATE_RUNNING) {
         hr = session_read_live(client->session, address, bytes, size, done);
     } else {
         hr = session_read_virtual(client->session, address, bytes, size, done);
@@ -139,8 +139,8 @@ static bool may_write(struct client *client)
     const struct front *front = client->front;
 
     front_wait_settled(client->front);
-    if (front_state(front) == TARGET_STATE_RUNNING &&
-        (client->physical ? front_info(front)->live_physical : front_info(front)->live_virtual))
+    if (front_state(front) == SPACE_STATE_RUNNING &&
+        (client->physical ? front_info(front).live_physical : front_info(front).live_virtual))
         return true;
     return client_needs_halt(client, "a write");
 }

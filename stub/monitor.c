@@ -171,13 +171,13 @@ static void do_write_physical(struct command *command)
 static void do_translate(struct command *command)
 {
     uint64_t address, page;
-    struct target_translation found;
+    struct space_page found;
 
     if (command->count != 2 || !request_number(command->word[1], &address)) {
         misused(command, "translate ADDRESS");
         return;
     }
-    page = address & TARGET_PAGE_MASK;
+    page = address & SPACE_PAGE_MASK;
     if (!client_select_processor(command->client)) {
         command->failed = true;
         print(command, "%s\n", session_message(command->client->session));
@@ -187,12 +187,12 @@ static void do_translate(struct command *command)
         return;
     if (found.error) {
         print(command, "0x%" PRIx64 ": %s\n", address,
-              found.error == TARGET_FAULT ? "not mapped" : target_error_text(found.error));
+              found.error == SPACE_FAULT ? "not mapped" : space_error_text(found.error));
         return;
     }
     print(command, "0x%" PRIx64 " -> 0x%" PRIx64 " %s %s\n", address,
-          found.physical + (address & ~TARGET_PAGE_MASK), region_kind_text(found.region.kind),
-          found.region.name);
+          found.physical + (address & ~SPACE_PAGE_MASK), space_region_text(found.region),
+          found.name);
 }
 
 /* --- the view --- */
@@ -299,7 +299,7 @@ static void hand_over(struct command *command, const char *line)
 {
     HRESULT hr = session_monitor(command->client->session, line, &command->out);
 
-    if (FAILED(hr) && front_state(command->client->front) == TARGET_STATE_RUNNING)
+    if (FAILED(hr) && front_state(command->client->front) == SPACE_STATE_RUNNING)
         print(command, "the target runs, and its monitor can only be reached while it is halted\n");
     else if (FAILED(hr))
         print(command, "%s\n", session_message(command->client->session));
@@ -368,7 +368,7 @@ void monitor_do_command(struct client *client, const struct request *request)
     buffer_free(&command.out);
     if (!command.failed)
         reply_ok(client);
-    else if (front_state(client->front) == TARGET_STATE_RUNNING)
+    else if (front_state(client->front) == SPACE_STATE_RUNNING)
         reply_error(client, ERROR_BUSY, "the target runs");
     else
         reply_error(client, ERROR_GENERAL, "the monitor command failed");

@@ -1,4 +1,5 @@
 /* How a stop is told: to a client that waits for one, and to one that asks. */
+#include "space/run.h"
 #include "stub/handlers.h"
 #include "stub/threads.h"
 
@@ -12,7 +13,7 @@ static char *thread_list(struct client *client)
     struct buffer text = {0};
     int64_t *ids;
     size_t count;
-    bool good = front_threads(client->front, client_id(client), &ids, &count) == TARGET_OK;
+    bool good = front_threads(client->front, client->session, &ids, &count) == SPACE_OK;
 
     for (size_t i = 0; i < count && good; i++)
         good = buffer_printf(&text, "%s%" PRIx64, i ? "," : "", (uint64_t)ids[i]);
@@ -36,15 +37,15 @@ static void name_breakpoint(struct client *client, const struct stop *stop, stru
     if (!front_is_qemu(client->front)) { /* it says itself that it was one, not whose */
         if (stop->swbreak || stop->hwbreak)
             view->hide_breaks = view->hide_breaks || breakpoints_held(all, client->number) == 0 ||
-                                (front_state(client->front) == TARGET_STATE_HALTED &&
-                                 front_read_pc(client->front, client_id(client),
+                                (front_state(client->front) == SPACE_STATE_HALTED &&
+                                 front_read_pc(client->front, client->session,
                                                front_stop_thread(client->front), &pc) &&
                                  !breakpoints_at(all, pc, -1, client->number));
         return;
     }
     if (breakpoints_held(all, client->number) == 0 ||
-        front_state(client->front) != TARGET_STATE_HALTED ||
-        !front_read_pc(client->front, client_id(client), stop->thread > 0 ? stop->thread : 1, &pc))
+        front_state(client->front) != SPACE_STATE_HALTED ||
+        !front_read_pc(client->front, client->session, stop->thread > 0 ? stop->thread : 1, &pc))
         return;
     if (client->features.swbreak && breakpoints_at(all, pc, 0, client->number))
         view->swbreak = true;
@@ -67,7 +68,7 @@ static void tell_stop(struct client *client)
     }
     struct stop_view view = {
         .multiprocess = client->features.multiprocess,
-        .process = front_process(front, client_id(client)),
+        .process = front_process(front, client->session),
         .thread = client_stop_thread(client),
         .nobodys = client_stop_is_nobodys(client),
         .hide_watch =
@@ -112,24 +113,24 @@ void report_do_status(struct client *client, const struct request *request)
 
     front_wait_settled(front);
     switch (front_state(front)) {
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         if (front->stops == 0) /* halted since before the first client came */
-            front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+            session_stop_reply(front->session, front->stop, sizeof front->stop);
         tell_stop(client);
         break;
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         if (client_sees_running(client)) {
             char text[THREAD_TEXT_SIZE];
             reply_text(client, "T00thread:%s;",
                        thread_format(text, client->features.multiprocess,
-                                     front_process(front, client_id(client)), 1));
+                                     front_process(front, client->session), 1));
             break;
         }
         /* There is no way to say "it runs" but to be silent until it stops. */
         client->waiting = client->answered = true;
         client->stops_seen = front->stops;
         break;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         reply_error(client, ERROR_GONE, "the target is not there");
         break;
     }
