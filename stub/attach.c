@@ -1,8 +1,10 @@
 /* Coming and leaving: attach, detach, kill. */
+#include "stub/attach.h"
+
 #include "base/log.h"
 #include "space/machine.h"
 #include "space/run.h"
-#include "stub/handlers.h"
+#include "stub/report.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,7 +17,7 @@ void attach_do_detach(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "a detach is D, or D;PROCESS");
         return;
     }
-    front_detach(client->front, client, true);
+    client_detach(client, true);
     client->detached = true;
     reply_ok(client);
 }
@@ -31,12 +33,12 @@ void attach_do_attach(struct client *client, const struct request *request)
         return;
     }
     if (front_state(client->front) != SPACE_STATE_LOST &&
-        id.thread != front_process(client->front, client->session)) {
+        id.thread != upstream_stub_process(&client->front->upstream, client->session)) {
         reply_error(client, ERROR_INVALID, "there is no process %" PRIx64, (uint64_t)id.thread);
         return;
     }
     client->detached = false;
-    front_attach(client->front, client);
+    client_attach(client);
     report_do_status(client, request);
 }
 

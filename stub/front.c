@@ -1,9 +1,9 @@
+/* The one run state that all clients share: who is told of a stop, and who has asked for it. */
 #include "stub/front.h"
 #include "space/packets.h"
 
 #include "base/log.h"
 #include "space/run.h"
-#include "stub/client.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,12 +30,11 @@ bool front_is_qemu(const struct front *front)
 
 static void wake_all(struct front *front)
 {
-    struct client *client;
+    struct member *member;
 
-    DL_FOREACH(front->clients, client)
+    DL_FOREACH(front->members, member)
     {
-        if (client->link.wake)
-            client->link.wake(client->link.context);
+        member->wake(member->owner);
     }
     task_cond_broadcast(&front->changed);
 }
@@ -74,7 +73,7 @@ static bool stop_is_orphans(struct front *front)
         return false;
     if (stop.watch)
         return !breakpoints_watched(&front->breakpoints, stop.address, 0);
-    if (!front_read_pc(front, front->session, front_stop_thread(front), &pc))
+    if (!upstream_stub_read_pc(&front->upstream, front->session, front_stop_thread(front), &pc))
         return false;
     bool somebody = false, orphan = false;
     struct breakpoint *breakpoint, *next;
@@ -96,7 +95,7 @@ static void remove_orphans(struct front *front)
     task_mutex_lock(&front->points);
     while ((orphan = breakpoints_orphan(&front->breakpoints)) != NULL) {
         struct breakpoint_key key = orphan->key;
-        enum space_error error = front_remove(front->session, &key, &reply);
+        enum space_error error = upstream_stub_remove_point(front->session, &key, &reply);
         if (error == SPACE_GONE || error == SPACE_RUNNING)
             break; /* gone with the target, or kept for the next halt */
         if (error != SPACE_OK)
@@ -112,14 +111,15 @@ static void remove_orphans(struct front *front)
 static void settle(struct front *front)
 {
     char message[256] = "";
-    uint64_t runs = front->runs;
+    uint64_t runs = upstream_stub_runs(&front->upstream);
 
     session_stop_reply(front->session, front->stop, sizeof front->stop);
     bool silent = breakpoints_orphan(&front->breakpoints) && stop_is_orphans(front);
     remove_orphans(front);
-    if (front->step_known && front->step_bits != front->step_default)
-        front_step_bits(front, front->session, front->step_default);
-    if (front_state(front) != SPACE_STATE_HALTED || front->runs != runs)
+    if (upstream_stub_steps_oddly(&front->upstream))
+        upstream_stub_step_bits(&front->upstream, front->session,
+                                upstream_stub_step_default(&front->upstream, front->session));
+    if (front_state(front) != SPACE_STATE_HALTED || upstream_stub_runs(&front->upstream) != runs)
         return; /* the next stop settles it, or it is lost */
     if (silent && !front->interrupting && !front->interrupted) {
         log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
@@ -148,8 +148,8 @@ static void settle_task(void *arg)
 static void halted(struct front *front)
 {
     /* The way of stepping also when nobody is left: other connections step, too. */
-    bool unsettled = breakpoints_orphan(&front->breakpoints) ||
-                     (front->step_known && front->step_bits != front->step_default);
+    bool unsettled =
+        breakpoints_orphan(&front->breakpoints) || upstream_stub_steps_oddly(&front->upstream);
 
     front->ours_halt = front->ours_run || front->interrupting || front->interrupted;
     if (front->stepping_over) {
@@ -166,20 +166,13 @@ static void halted(struct front *front)
     front_publish(front);
 }
 
-static void forget_upstream(struct front *front)
-{
-    front->asked = front->layout_tried = front->step_known = false;
-    buffer_free(&front->upstream);
-    layout_free(&front->layout);
-}
-
 static void state_changed(void *context, enum space_state state, const char *text)
 {
     struct front *front = context;
 
     switch (state) {
     case SPACE_STATE_RUNNING:
-        front->runs++;
+        upstream_stub_ran(&front->upstream);
         front->interrupted = false;
         if (front->settling) { /* somebody resumed it before that was done: there is no stop */
             front->settling = false;
@@ -199,10 +192,10 @@ static void state_changed(void *context, enum space_state state, const char *tex
         log_debug(ROOM, "the target is lost: %s", text);
         front->lost = true;
         front->losses++;
-        front->runs++;
+        upstream_stub_ran(&front->upstream);
         breakpoints_clear(&front->breakpoints);
         front_publish(front);
-        forget_upstream(front);
+        upstream_stub_forget(&front->upstream);
         break;
     }
 }
@@ -212,9 +205,10 @@ static void state_changed(void *context, enum space_state state, const char *tex
 bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
                 const struct front_config *config)
 {
-    *front = (struct front){.loop = loop, .space = space, .config = *config, .layout = {.pc = -1}};
+    *front = (struct front){.loop = loop, .space = space, .config = *config};
     struct session_listener listener = {.context = front, .state_changed = state_changed};
     front->session = session_open(space, "stub", CACHE_OFF, &listener);
+    upstream_stub_init(&front->upstream, front->session);
     return front->session != NULL;
 }
 
@@ -226,7 +220,7 @@ void front_end(struct front *front)
         session_close(front->session);
     front->session = NULL;
     breakpoints_clear(&front->breakpoints);
-    forget_upstream(front);
+    upstream_stub_forget(&front->upstream);
 }
 
 /* Clients */
@@ -249,37 +243,47 @@ static bool halt(struct front *front)
     return error == SPACE_OK;
 }
 
-void front_attach(struct front *front, struct client *client)
+void front_join(struct front *front, struct member *member)
 {
-    if (client->attached)
-        return;
+    do
+        front->last_number++;
+    while (front->last_number == 0);
+    member->number = front->last_number;
+    DL_APPEND(front->members, member);
+}
+
+void front_leave(struct front *front, struct member *member)
+{
+    DL_DELETE(front->members, member);
+}
+
+bool front_attach(struct front *front, struct member *member)
+{
+    if (member->attached)
+        return false;
     task_mutex_lock(&front->run);
     if (front->attached++ == 0) {
         front->found_running = front_state(front) == SPACE_STATE_RUNNING;
         front->ours_run = front->ours_halt = false;
     }
-    client->attached = true;
-    client->losses_seen = front->losses;
+    member->attached = true;
+    member->losses_seen = front->losses;
     if (front->config.attach_halt)
         halt(front);
     task_mutex_unlock(&front->run);
-    log_info(ROOM, "%s: %s (%s) has attached, the target %s", client->name,
-             client_kind_text(client->features.kind), client->peer,
-             front_state(front) == SPACE_STATE_RUNNING  ? "runs"
-             : front_state(front) == SPACE_STATE_HALTED ? "is halted"
-                                                        : "is not there");
+    return true;
 }
 
 /* Take out what only this client wanted; what cannot be taken out now becomes an orphan. */
-static void remove_breakpoints(struct front *front, struct client *client)
+static void remove_breakpoints(struct front *front, const struct member *member)
 {
-    breakpoints_abandon(&front->breakpoints, client->number);
+    breakpoints_abandon(&front->breakpoints, member->number);
     if (front_state(front) == SPACE_STATE_HALTED)
         remove_orphans(front);
 }
 
 /* The last client has left. */
-static void restore(struct front *front, struct client *client, bool resume)
+static void restore(struct front *front, const struct member *member, bool resume)
 {
     char message[256] = "";
 
@@ -288,7 +292,7 @@ static void restore(struct front *front, struct client *client, bool resume)
             return;
         enum space_error error = session_resume(front->session, message, sizeof message);
         if (error != SPACE_OK)
-            log_warning(ROOM, "%s: the target could not be resumed: %s", client->name,
+            log_warning(ROOM, "%s: the target could not be resumed: %s", member->name,
                         message[0] ? message : space_error_text(error));
     } else if (!front->found_running && front->ours_run &&
                front_state(front) == SPACE_STATE_RUNNING) {
@@ -297,48 +301,17 @@ static void restore(struct front *front, struct client *client, bool resume)
     }
 }
 
-void front_detach(struct front *front, struct client *client, bool resume)
+bool front_detach(struct front *front, struct member *member, bool resume)
 {
-    if (!client->attached)
-        return;
+    if (!member->attached)
+        return false;
     task_mutex_lock(&front->run);
     front_wait_settled(front);
-    client->attached = false;
+    member->attached = false;
     front->attached--;
-    remove_breakpoints(front, client);
+    remove_breakpoints(front, member);
     if (front->attached == 0)
-        restore(front, client, resume);
+        restore(front, member, resume);
     task_mutex_unlock(&front->run);
-    log_info(ROOM, "%s: has detached, %zu attached, the target %s", client->name, front->attached,
-             front_state(front) == SPACE_STATE_RUNNING  ? "runs"
-             : front_state(front) == SPACE_STATE_HALTED ? "is halted"
-                                                        : "is not there");
-}
-
-/* Breakpoints */
-
-static enum space_error tell(struct session *session, char what, const struct breakpoint_key *key,
-                             struct buffer *reply)
-{
-    char payload[80];
-    int length = snprintf(payload, sizeof payload, "%c%x,%" PRIx64 ",%" PRIx64, what,
-                          (unsigned)key->type, key->address, key->kind);
-    enum space_error error = session_packet(session, 0, payload, (size_t)length, reply);
-    if (error != SPACE_OK)
-        return error;
-    if (reply->length == 0)
-        return SPACE_UNSUPPORTED;
-    return reply->length == 2 && memcmp(buffer_bytes(reply), "OK", 2) == 0 ? SPACE_OK : SPACE_FAULT;
-}
-
-enum space_error front_insert(struct session *session, const struct breakpoint_key *key,
-                              struct buffer *reply)
-{
-    return tell(session, 'Z', key, reply);
-}
-
-enum space_error front_remove(struct session *session, const struct breakpoint_key *key,
-                              struct buffer *reply)
-{
-    return tell(session, 'z', key, reply);
+    return true;
 }

@@ -1,7 +1,8 @@
 /* What lldb asks beyond the GDB manual. What cannot be said truly is left unknown: lldb then finds
  * another way. Source: lldb's docs, "lldb-gdb-remote.txt". */
+#include "stub/lldb.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -70,7 +71,8 @@ void lldb_do_process(struct client *client, const struct request *request)
     (void)request;
     if (!info.qemu || !triple_of(&info))
         return;
-    reply_text(client, "pid:%" PRIx64 ";", (uint64_t)front_process(client->front, client->session));
+    reply_text(client, "pid:%" PRIx64 ";",
+               (uint64_t)upstream_stub_process(&client->front->upstream, client->session));
     describe(client);
 }
 
@@ -185,7 +187,7 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
     }
     if (!client_needs_halt(client, "asking why a thread stopped"))
         return;
-    if (!front_has_thread(client->front, client->session, id.thread)) {
+    if (!upstream_stub_has_thread(&client->front->upstream, client->session, id.thread)) {
         reply_error(client, ERROR_INVALID, "there is no such thread");
         return;
     }
@@ -193,7 +195,8 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
                 (stop.kind == 'T' || stop.kind == 'S');
     reply_text(client, "T%02xthread:%s;", this ? stop.signal : 0,
                thread_format(text, client->features.multiprocess,
-                             front_process(client->front, client->session), id.thread));
+                             upstream_stub_process(&client->front->upstream, client->session),
+                             id.thread));
 }
 
 void lldb_do_threads(struct client *client, const struct request *request)

@@ -2,9 +2,10 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* memmem */
 #endif
+#include "stub/memory.h"
+
 #include "base/log.h"
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

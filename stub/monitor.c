@@ -1,6 +1,7 @@
 /* Monitor commands (qRcmd): our own, for what the protocol has no packets for, and the target's. */
+#include "stub/monitor.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -246,17 +247,18 @@ static void do_cache(struct command *command)
 static void do_connections(struct command *command)
 {
     struct front *front = command->client->front;
-    struct client *client;
+    const struct member *member;
 
-    DL_FOREACH(front->clients, client)
+    DL_FOREACH(front->members, member)
     {
+        const struct client *client = member->owner;
         print(command, "%s%s: %s, %s, %s, %zu breakpoints\n", client->name,
               client == command->client ? " (this one)" : "",
               client_kind_text(client->features.kind), client->peer,
-              !client->attached ? "not attached"
-              : client->waiting ? "waits for a stop"
-                                : "at its prompt",
-              breakpoints_held(&front->breakpoints, client->number));
+              !client->member.attached ? "not attached"
+              : client->waiting        ? "waits for a stop"
+                                       : "at its prompt",
+              breakpoints_held(&front->breakpoints, client->member.number));
     }
     for (struct session *session = space_next_session(front->space, NULL); session;
          session = space_next_session(front->space, session)) {

@@ -1,7 +1,8 @@
 /* Requests that the front need not understand: a gdbserver upstream gets them as they came. QEMU
  * gets none, and has none that is not listed in the table of requests. */
+#include "stub/passthrough.h"
+
 #include "space/packets.h"
-#include "stub/handlers.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Breakpoints and watchpoints: Z, z. They belong to the client that set them. */
-#include "stub/handlers.h"
+#include "stub/points.h"
 
 static bool take(struct client *client, const struct request *request, struct breakpoint_key *key)
 {
@@ -45,16 +45,17 @@ void points_do_insert(struct client *client, const struct request *request)
         return;
     enum space_error error = SPACE_OK;
     task_mutex_lock(&front->points);
-    switch (breakpoints_add(&front->breakpoints, &key, client->number)) {
+    switch (breakpoints_add(&front->breakpoints, &key, client->member.number)) {
     case BREAKPOINT_NOTHING:
         break;
     case BREAKPOINT_REFUSED:
         error = SPACE_NO_MEMORY;
         break;
     case BREAKPOINT_TELL:
-        error = front_insert(client->session, &key, &reply);
-        if (error == SPACE_OK && !breakpoints_inserted(&front->breakpoints, &key, client->number)) {
-            front_remove(client->session, &key, &reply);
+        error = upstream_stub_insert_point(client->session, &key, &reply);
+        if (error == SPACE_OK &&
+            !breakpoints_inserted(&front->breakpoints, &key, client->member.number)) {
+            upstream_stub_remove_point(client->session, &key, &reply);
             error = SPACE_NO_MEMORY;
         }
         break;
@@ -74,8 +75,8 @@ void points_do_remove(struct client *client, const struct request *request)
         return;
     enum space_error error = SPACE_OK;
     task_mutex_lock(&front->points);
-    if (breakpoints_remove(&front->breakpoints, &key, client->number) == BREAKPOINT_TELL) {
-        error = front_remove(client->session, &key, &reply);
+    if (breakpoints_remove(&front->breakpoints, &key, client->member.number) == BREAKPOINT_TELL) {
+        error = upstream_stub_remove_point(client->session, &key, &reply);
         if (error == SPACE_OK)
             breakpoints_removed(&front->breakpoints, &key);
     }

@@ -1,7 +1,10 @@
 /* The conversation itself: what both sides can do, acknowledgements, documents, QEMU's own modes.
  */
+#include "stub/query.h"
+
 #include "base/log.h"
-#include "stub/handlers.h"
+#include "stub/passthrough.h"
+#include "stub/select.h"
 #include "stub/threads.h"
 #include "stub/threads_xml.h"
 
@@ -27,7 +30,7 @@ void query_do_supported(struct client *client, const struct request *request)
             client->features.multiprocess = false;
         log_debug(ROOM, "%s: %s", client->name, client_kind_text(client->features.kind));
     }
-    front_offer(client->front, client->session, &offer);
+    upstream_stub_offer(&client->front->upstream, &offer);
     features_reply(&client->reply, &client->announced, &offer);
 }
 
@@ -57,18 +60,20 @@ static bool make_threads(struct client *client, struct buffer *document)
     int64_t *ids;
     size_t count;
     char text[THREAD_TEXT_SIZE];
-    int64_t process = front_process(client->front, client->session);
+    int64_t process = upstream_stub_process(&client->front->upstream, client->session);
     bool qemu = front_is_qemu(client->front);
     struct buffer theirs = {0};
 
     if (!qemu) { /* a gdbserver knows names and cores */
-        bool done = front_document(client->front, client->session, "threads", "", &theirs) &&
+        bool done = upstream_stub_document(&client->front->upstream, client->session, "threads", "",
+                                           &theirs) &&
                     threads_xml_rewrite(document, &theirs, client->features.multiprocess, process);
         buffer_free(&theirs);
         if (done)
             return true;
     }
-    enum space_error error = front_threads(client->front, client->session, &ids, &count);
+    enum space_error error =
+        upstream_stub_threads(&client->front->upstream, client->session, &ids, &count);
     bool good =
         error == SPACE_OK && buffer_printf(document, "<?xml version=\"1.0\"?>\n<threads>\n");
 
@@ -113,7 +118,8 @@ static void description(struct client *client, const struct request_xfer *xfer)
 {
     struct buffer document = {0};
 
-    if (front_document(client->front, client->session, "features", xfer->annex, &document)) {
+    if (upstream_stub_document(&client->front->upstream, client->session, "features", xfer->annex,
+                               &document)) {
         if (!client->features.any)
             features_for_old(&document);
         reply_document(client, xfer, &document);
@@ -176,9 +182,10 @@ static bool argument(const struct request *request, const char *word, unsigned l
 static void step_bits(struct client *client, const struct request *request)
 {
     struct front *front = client->front;
-    unsigned bits = front_state(front) == SPACE_STATE_HALTED || front->step_known
-                        ? front_step_default(front, client->session)
-                        : 7;
+    unsigned bits =
+        front_state(front) == SPACE_STATE_HALTED || upstream_stub_step_known(&front->upstream)
+            ? upstream_stub_step_default(&front->upstream, client->session)
+            : 7;
     unsigned long value;
 
     if (request_is(request, "qqemu.sstepbits"))

@@ -1,9 +1,10 @@
 /* Registers: g, G, p, P. They pass through to the target, with what its stub is known to get wrong
  * put right here. */
-#include "space/registers.h"
+#include "stub/registers.h"
+
 #include "rsp/hex.h"
 #include "space/machine.h"
-#include "stub/handlers.h"
+#include "space/registers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,7 +49,8 @@ static bool sample_pc(struct client *client, int64_t thread, uint64_t *pc)
     struct buffer text = {0};
     bool found = false;
 
-    if (session_ask_monitor(client->session, front_processor(client->front, thread),
+    if (session_ask_monitor(client->session,
+                            upstream_stub_processor(&client->front->upstream, thread),
                             "info registers", &text) == SPACE_OK &&
         buffer_append_byte(&text, 0)) {
         const char *printed = (const char *)buffer_bytes(&text);
@@ -68,7 +70,7 @@ static bool sample_pc(struct client *client, int64_t thread, uint64_t *pc)
  * a program counter: that is a sample. number: of one register, or -1 for all of a g reply. */
 static void reply_running(struct client *client, int64_t thread, int64_t number)
 {
-    const struct layout *layout = front_layout(client->front, client->session);
+    const struct layout *layout = upstream_stub_layout(&client->front->upstream, client->session);
     uint8_t bytes[8];
     uint64_t pc;
 
@@ -151,7 +153,7 @@ void registers_do_write(struct client *client, const struct request *request)
     }
     if (front_is_qemu(front)) {
         /* QEMU takes what is missing of a short value from its last packet. */
-        const struct layout *layout = front_layout(front, client->session);
+        const struct layout *layout = upstream_stub_layout(&front->upstream, client->session);
         const struct layout_register *each = layout ? layout_find(layout, number) : NULL;
         if (each && value.length != 2 * each->size) {
             reply_error(client, ERROR_INVALID, "register %s has %zu bytes, not %zu", each->name,
@@ -228,7 +230,7 @@ void registers_do_write_all(struct client *client, const struct request *request
         }
     }
     const struct layout *layout =
-        front_is_qemu(front) ? front_layout(front, client->session) : NULL;
+        front_is_qemu(front) ? upstream_stub_layout(&front->upstream, client->session) : NULL;
     if (layout) {
         write_changes(client, layout, thread, plain.text + 1, length);
         return;

@@ -1,6 +1,7 @@
 /* How a stop is told: to a client that waits for one, and to one that asks. */
+#include "stub/report.h"
+
 #include "space/run.h"
-#include "stub/handlers.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -13,7 +14,8 @@ static char *thread_list(struct client *client)
     struct buffer text = {0};
     int64_t *ids;
     size_t count;
-    bool good = front_threads(client->front, client->session, &ids, &count) == SPACE_OK;
+    bool good =
+        upstream_stub_threads(&client->front->upstream, client->session, &ids, &count) == SPACE_OK;
 
     for (size_t i = 0; i < count && good; i++)
         good = buffer_printf(&text, "%s%" PRIx64, i ? "," : "", (uint64_t)ids[i]);
@@ -36,20 +38,22 @@ static void name_breakpoint(struct client *client, const struct stop *stop, stru
         return;
     if (!front_is_qemu(client->front)) { /* it says itself that it was one, not whose */
         if (stop->swbreak || stop->hwbreak)
-            view->hide_breaks = view->hide_breaks || breakpoints_held(all, client->number) == 0 ||
+            view->hide_breaks = view->hide_breaks ||
+                                breakpoints_held(all, client->member.number) == 0 ||
                                 (front_state(client->front) == SPACE_STATE_HALTED &&
-                                 front_read_pc(client->front, client->session,
-                                               front_stop_thread(client->front), &pc) &&
-                                 !breakpoints_at(all, pc, -1, client->number));
+                                 upstream_stub_read_pc(&client->front->upstream, client->session,
+                                                       front_stop_thread(client->front), &pc) &&
+                                 !breakpoints_at(all, pc, -1, client->member.number));
         return;
     }
-    if (breakpoints_held(all, client->number) == 0 ||
+    if (breakpoints_held(all, client->member.number) == 0 ||
         front_state(client->front) != SPACE_STATE_HALTED ||
-        !front_read_pc(client->front, client->session, stop->thread > 0 ? stop->thread : 1, &pc))
+        !upstream_stub_read_pc(&client->front->upstream, client->session,
+                               stop->thread > 0 ? stop->thread : 1, &pc))
         return;
-    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->number))
+    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->member.number))
         view->swbreak = true;
-    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->number))
+    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->member.number))
         view->hwbreak = true;
 }
 
@@ -68,11 +72,11 @@ static void tell_stop(struct client *client)
     }
     struct stop_view view = {
         .multiprocess = client->features.multiprocess,
-        .process = front_process(front, client->session),
+        .process = upstream_stub_process(&front->upstream, client->session),
         .thread = client_stop_thread(client),
         .nobodys = client_stop_is_nobodys(client),
-        .hide_watch =
-            stop.watch && !breakpoints_watched(&front->breakpoints, stop.address, client->number),
+        .hide_watch = stop.watch && !breakpoints_watched(&front->breakpoints, stop.address,
+                                                         client->member.number),
         .hide_breaks = !client->features.swbreak,
     };
     name_breakpoint(client, &stop, &view);
@@ -89,7 +93,7 @@ static void tell_stop(struct client *client)
     }
 }
 
-void client_report(struct client *client)
+void report_stop(struct client *client)
 {
     struct front *front = client->front;
     struct stop stop;
@@ -123,7 +127,7 @@ void report_do_status(struct client *client, const struct request *request)
             char text[THREAD_TEXT_SIZE];
             reply_text(client, "T00thread:%s;",
                        thread_format(text, client->features.multiprocess,
-                                     front_process(front, client->session), 1));
+                                     upstream_stub_process(&front->upstream, client->session), 1));
             break;
         }
         /* There is no way to say "it runs" but to be silent until it stops. */

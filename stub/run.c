@@ -1,7 +1,8 @@
 /* Running: vCont, c, s, C, S, bc, bs, vRun. */
-#include "space/run.h"
+#include "stub/run.h"
+
 #include "space/packets.h"
-#include "stub/handlers.h"
+#include "space/run.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -109,7 +110,7 @@ static bool build_vcont(struct client *client, const struct request_resume *aske
         }
         if (thread == THREAD_ALL)
             return true; /* it leaves nothing to those behind it */
-        if (!front_has_thread(client->front, client->session, thread)) {
+        if (!upstream_stub_has_thread(&client->front->upstream, client->session, thread)) {
             refuse(client, ERROR_INVALID, "there is no thread %" PRIx64, (uint64_t)thread);
             return false;
         }
@@ -166,9 +167,9 @@ static bool step_over(struct client *client, bool *stopped)
 
     *stopped = false;
     if (!front_is_qemu(front) || breakpoints_count(&front->breakpoints) == 0 ||
-        !front_read_pc(front, client->session, thread, &pc) ||
+        !upstream_stub_read_pc(&front->upstream, client->session, thread, &pc) ||
         !breakpoints_at(&front->breakpoints, pc, -1, 0) ||
-        breakpoints_at(&front->breakpoints, pc, -1, client->number))
+        breakpoints_at(&front->breakpoints, pc, -1, client->member.number))
         return true;
     task_mutex_lock(&front->points);
     struct breakpoint *breakpoint, *next;
@@ -178,10 +179,10 @@ static bool step_over(struct client *client, bool *stopped)
             taken[count++] = breakpoint->key;
     }
     for (size_t i = 0; i < count; i++)
-        front_remove(client->session, &taken[i], &reply);
+        upstream_stub_remove_point(client->session, &taken[i], &reply);
     enum space_error error = step_once(client, thread, message, sizeof message);
     for (size_t i = 0; i < count; i++) {
-        enum space_error back = front_insert(client->session, &taken[i], &reply);
+        enum space_error back = upstream_stub_insert_point(client->session, &taken[i], &reply);
         error = error == SPACE_OK ? back : error;
     }
     task_mutex_unlock(&front->points);
@@ -209,9 +210,9 @@ static bool resume_now(struct client *client, const struct resume *resume)
     uint64_t stops = front->stops;
 
     if (resume->steps) {
-        unsigned bits = front_step_default(front, client->session);
-        enum space_error error = front_step_bits(front, client->session,
-                                                 client->step_bits_set ? client->step_bits : bits);
+        unsigned bits = upstream_stub_step_default(&front->upstream, client->session);
+        enum space_error error = upstream_stub_step_bits(
+            &front->upstream, client->session, client->step_bits_set ? client->step_bits : bits);
         if (error != SPACE_OK) {
             refuse(client, ERROR_GENERAL, "the way of stepping cannot be set: %s",
                    space_error_text(error));
@@ -291,7 +292,7 @@ void run_do_reverse(struct client *client, const struct request *request)
     struct resume wanted = {
         .selected = resumed_thread(client), .steps = request->text[1] == 's', .reverse = true};
 
-    front_offer(client->front, client->session, &offer);
+    upstream_stub_offer(&client->front->upstream, &offer);
     /* A QEMU without a recording aborts when it is asked for this. */
     if (wanted.steps ? !offer.reverse_step : !offer.reverse_continue)
         return;

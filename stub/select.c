@@ -1,8 +1,9 @@
 /* Threads: which there are, what they are called, and which one a client means. On QEMU they are
  * the processors. */
+#include "stub/select.h"
+
 #include "rsp/hex.h"
 #include "space/packets.h"
-#include "stub/handlers.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -18,7 +19,7 @@ static bool exists(struct client *client, int64_t thread)
     /* While it runs a gdbserver cannot be asked; the client learns it with its next request. */
     if (!front_is_qemu(client->front) && front_state(client->front) != SPACE_STATE_HALTED)
         return front_state(client->front) == SPACE_STATE_RUNNING;
-    return front_has_thread(client->front, client->session, thread);
+    return upstream_stub_has_thread(&client->front->upstream, client->session, thread);
 }
 
 void select_do_select(struct client *client, const struct request *request)
@@ -60,7 +61,8 @@ static void reply_id(struct client *client, int64_t thread)
 
     reply_text(client, "%s",
                thread_format(text, client->features.multiprocess,
-                             front_process(client->front, client->session), thread));
+                             upstream_stub_process(&client->front->upstream, client->session),
+                             thread));
 }
 
 void select_do_current(struct client *client, const struct request *request)
@@ -87,8 +89,8 @@ void select_do_first(struct client *client, const struct request *request)
     (void)request;
     free(client->thread_ids);
     client->thread_next = 0;
-    enum space_error error =
-        front_threads(client->front, client->session, &client->thread_ids, &client->thread_count);
+    enum space_error error = upstream_stub_threads(&client->front->upstream, client->session,
+                                                   &client->thread_ids, &client->thread_count);
     if (error == SPACE_OK)
         say_ids(client);
     else
