@@ -1,3 +1,4 @@
+/* One peer's socket: its packets wait in a queue, and a task of its own carries them out. */
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* POLLRDHUP */
 #endif
