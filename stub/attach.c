@@ -1,6 +1,10 @@
 /* Coming and leaving: attach, detach, kill. */
+#include "stub/attach.h"
+
 #include "base/log.h"
-#include "stub/handlers.h"
+#include "space/machine.h"
+#include "space/run.h"
+#include "stub/report.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -13,7 +17,7 @@ void attach_do_detach(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "a detach is D, or D;PROCESS");
         return;
     }
-    front_detach(client->front, client, true);
+    client_detach(client, true);
     client->detached = true;
     reply_ok(client);
 }
@@ -28,13 +32,13 @@ void attach_do_attach(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "an attach is vAttach;PROCESS");
         return;
     }
-    if (front_state(client->front) != TARGET_STATE_LOST &&
-        id.thread != front_process(client->front, client_id(client))) {
+    if (front_state(client->front) != SPACE_STATE_LOST &&
+        id.thread != upstream_stub_process(&client->front->upstream, client->session)) {
         reply_error(client, ERROR_INVALID, "there is no process %" PRIx64, (uint64_t)id.thread);
         return;
     }
     client->detached = false;
-    front_attach(client->front, client);
+    client_attach(client);
     report_do_status(client, request);
 }
 
@@ -50,19 +54,18 @@ static bool kill_target(struct client *client)
         return false;
     }
     log_info(ROOM, "%s (%s) kills the target", client->name, client->peer);
-    enum target_error error = TARGET_OK;
+    enum space_error error = SPACE_OK;
     if (front_is_qemu(front)) {
-        error = front->target->ops->monitor(front->target, client_id(client), 0, "quit", &text);
+        error = session_ask_monitor(client->session, 0, "quit", &text);
     } else {
         char message[128] = "";
-        error = front->target->ops->resume_packet(front->target, client_id(client), 0, "k", 1,
-                                                  message, sizeof message);
+        error = session_resume_packet(client->session, 0, "k", 1, message, sizeof message);
     }
     buffer_free(&text);
-    if (error != TARGET_OK && error != TARGET_GONE)
+    if (error != SPACE_OK && error != SPACE_GONE)
         log_warning(ROOM, "%s: the target could not be killed: %s", client->name,
-                    target_error_text(error));
-    return error == TARGET_OK || error == TARGET_GONE;
+                    space_error_text(error));
+    return error == SPACE_OK || error == SPACE_GONE;
 }
 
 void attach_do_kill(struct client *client, const struct request *request)

@@ -1,3 +1,4 @@
+/* A table of breakpoints, each with its holders. */
 #include "stub/breakpoints.h"
 
 #include <stdlib.h>

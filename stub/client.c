@@ -1,19 +1,27 @@
+/* What a client has said of itself, and the form in which it takes replies. */
 #include "stub/client.h"
 
 #include "base/log.h"
 #include "rsp/hex.h"
-#include "stub/dispatch.h"
+#include "space/run.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #define ROOM "stub"
 
 /* Characters of text in one O packet. */
 #define CONSOLE_MOST ((size_t)2000)
+
+static void wake(void *owner)
+{
+    const struct client *client = owner;
+
+    if (client->link.wake)
+        client->link.wake(client->link.context);
+}
 
 bool client_open(struct client *client, struct front *front, const char *name,
                  const struct client_link *link)
@@ -23,11 +31,8 @@ bool client_open(struct client *client, struct front *front, const char *name,
     client->session = session_open(front->space, name, front->config.policy, NULL);
     if (!client->session)
         return false;
-    do
-        front->last_number++;
-    while (front->last_number == 0);
-    client->number = front->last_number;
-    DL_APPEND(front->clients, client);
+    client->member = (struct member){.owner = client, .wake = wake, .name = client->name};
+    front_join(front, &client->member);
     return true;
 }
 
@@ -35,17 +40,39 @@ void client_close(struct client *client)
 {
     client->waiting = false;
     client->link = (struct client_link){0};
-    front_detach(client->front, client, false);
-    DL_DELETE(client->front->clients, client);
+    client_detach(client, false);
+    front_leave(client->front, &client->member);
     session_close(client->session);
     buffer_free(&client->reply);
     buffer_free(&client->threads);
     free(client->thread_ids);
 }
 
-target_client client_id(const struct client *client)
+static const char *state_text(const struct front *front)
 {
-    return session_client(client->session);
+    switch (front_state(front)) {
+    case SPACE_STATE_RUNNING:
+        return "runs";
+    case SPACE_STATE_HALTED:
+        return "is halted";
+    case SPACE_STATE_LOST:
+        break;
+    }
+    return "is not there";
+}
+
+void client_attach(struct client *client)
+{
+    if (front_attach(client->front, &client->member))
+        log_info(ROOM, "%s: %s (%s) has attached, the target %s", client->name,
+                 client_kind_text(client->features.kind), client->peer, state_text(client->front));
+}
+
+void client_detach(struct client *client, bool resume)
+{
+    if (front_detach(client->front, &client->member, resume))
+        log_info(ROOM, "%s: has detached, %zu attached, the target %s", client->name,
+                 client->front->attached, state_text(client->front));
 }
 
 /* Replies */
@@ -120,27 +147,27 @@ void reply_error(struct client *client, unsigned code, const char *format, ...)
     }
 }
 
-void reply_target_error(struct client *client, enum target_error error, const char *message)
+void reply_space_error(struct client *client, enum space_error error, const char *message)
 {
     unsigned code = ERROR_GENERAL;
 
     switch (error) {
-    case TARGET_FAULT:
+    case SPACE_FAULT:
         code = ERROR_FAULT;
         break;
-    case TARGET_RUNNING:
+    case SPACE_RUNNING:
         code = ERROR_BUSY;
         break;
-    case TARGET_INVALID:
+    case SPACE_INVALID:
         code = ERROR_INVALID;
         break;
-    case TARGET_GONE:
+    case SPACE_GONE:
         code = ERROR_GONE;
         break;
     default:
         break;
     }
-    reply_error(client, code, "%s", message && *message ? message : target_error_text(error));
+    reply_error(client, code, "%s", message && *message ? message : space_error_text(error));
 }
 
 void client_console(struct client *client, const char *text)
@@ -167,13 +194,13 @@ void client_console(struct client *client, const char *text)
 
 /* Requests */
 
-static void begin(struct client *client)
+void reply_begin(struct client *client)
 {
     buffer_clear(&client->reply);
     client->answered = false;
 }
 
-static void finish(struct client *client)
+void reply_finish(struct client *client)
 {
     if (!client->answered)
         send_packet(client, buffer_bytes(&client->reply), client->reply.length);
@@ -181,32 +208,23 @@ static void finish(struct client *client)
         buffer_free(&client->reply);
 }
 
-void client_handle(struct client *client, const void *payload, size_t length)
-{
-    struct request request = {.text = payload, .length = length};
-
-    begin(client);
-    dispatch(client, &request);
-    finish(client);
-}
-
 void client_too_long(struct client *client)
 {
-    begin(client);
+    reply_begin(client);
     reply_error(client, ERROR_INVALID, "the packet is longer than the PacketSize of 0x%zx",
                 FEATURES_PACKET_SIZE);
-    finish(client);
+    reply_finish(client);
 }
 
 void client_interrupt(struct client *client)
 {
     struct front *front = client->front;
 
-    bool running = front_state(front) == TARGET_STATE_RUNNING;
+    bool running = front_state(front) == SPACE_STATE_RUNNING;
 
     /* A halt that is not settled may turn out to be nobody's, and end before anybody hears of it:
      * not when somebody wants the target halted. */
-    if (!client->attached || (!running && !front->settling))
+    if (!client->member.attached || (!running && !front->settling))
         return; /* it crossed the stop on its way */
     if (!client->waiting) {
         client->waiting = true;
@@ -214,13 +232,18 @@ void client_interrupt(struct client *client)
     }
     front->interrupted = true;
     if (running)
-        front->target->ops->interrupt(front->target, client_id(client));
+        session_halt(client->session);
 }
 
 bool client_stop_due(const struct client *client)
 {
     return client->waiting && client->front->stops != client->stops_seen &&
            !client->front->settling;
+}
+
+bool client_lost_target(const struct client *client)
+{
+    return client->member.attached && client->member.losses_seen != client->front->losses;
 }
 
 /* Who asks for memory or registers, in a way the upstream understands */
@@ -245,7 +268,7 @@ int64_t client_stop_thread(struct client *client)
         return front_stop_thread(front);
     if (client->told > 0 && client->told_stops == front->stops)
         own = client->told;
-    return own > 0 && front_has_thread(front, client_id(client), own) ? own : 1;
+    return own > 0 && upstream_stub_has_thread(&front->upstream, client->session, own) ? own : 1;
 }
 
 int64_t client_thread(struct client *client, const struct thread_id *suffix)
@@ -259,14 +282,14 @@ int64_t client_thread(struct client *client, const struct thread_id *suffix)
 
 bool client_select_processor(struct client *client)
 {
-    uint32_t processor = front_processor(client->front, client_thread(client, NULL));
+    uint32_t processor =
+        upstream_stub_processor(&client->front->upstream, client_thread(client, NULL));
     HRESULT hr = session_set_current_processor(client->session, processor);
 
     if (SUCCEEDED(hr))
         return true;
-    reply_error(client,
-                front_state(client->front) == TARGET_STATE_LOST ? ERROR_GONE : ERROR_GENERAL, "%s",
-                session_message(client->session));
+    reply_error(client, front_state(client->front) == SPACE_STATE_LOST ? ERROR_GONE : ERROR_GENERAL,
+                "%s", session_message(client->session));
     return false;
 }
 
@@ -274,20 +297,20 @@ bool client_sees_running(const struct client *client)
 {
     return !client->front->config.attach_halt && client->features.modern &&
            !client->thread_suffix && front_is_qemu(client->front) &&
-           front_state(client->front) == TARGET_STATE_RUNNING;
+           front_state(client->front) == SPACE_STATE_RUNNING;
 }
 
 bool client_needs_halt(struct client *client, const char *what)
 {
     front_wait_settled(client->front);
     switch (front_state(client->front)) {
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         return true;
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         reply_error(client, ERROR_BUSY, "%s needs the target halted, and another client runs it",
                     what);
         return false;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         break;
     }
     reply_error(client, ERROR_GONE, "%s: the target is not there", what);

@@ -28,15 +28,13 @@ struct client_link {
 };
 
 struct client {
-    struct client *prev, *next;
     struct front *front;
+    struct member member; /* of the front */
     struct client_link link;
     struct session *session;
-    breakpoint_holder number;
     char name[32];  /* "stub#3" */
     char peer[128]; /* who, as far as the socket tells */
 
-    bool attached; /* the target is held for it */
     bool detached; /* it said D: nothing but another attach is meant for the target */
     bool ending;   /* close the connection when what was said is written */
     bool gone;     /* nobody listens any more: give up what takes long */
@@ -56,9 +54,8 @@ struct client {
      * is taken. */
     bool waiting;
     uint64_t stops_seen;
-    int64_t told;         /* the thread that it was told has stopped; 0: none yet */
-    uint64_t told_stops;  /* at which stop that was */
-    uint64_t losses_seen; /* of the front, when this client attached */
+    int64_t told;        /* the thread that it was told has stopped; 0: none yet */
+    uint64_t told_stops; /* at which stop that was */
 
     struct buffer reply;   /* of the request under way */
     bool answered;         /* by another way than reply */
@@ -73,8 +70,10 @@ bool client_open(struct client *client, struct front *front, const char *name,
 /* Detach if need be, close the session, free what it has. In a task. */
 void client_close(struct client *client);
 
-/* Carry out one request and answer it. In a task. */
-void client_handle(struct client *client, const void *payload, size_t length);
+/* Have the target held for it, and no more; see front_attach and front_detach. In a task. */
+void client_attach(struct client *client);
+void client_detach(struct client *client, bool resume);
+
 /* A request was longer than PacketSize. */
 void client_too_long(struct client *client);
 /* The byte 0x03, when everything that came before it has been carried out or is waiting for a stop.
@@ -82,12 +81,19 @@ void client_too_long(struct client *client);
 void client_interrupt(struct client *client);
 /* Is there a stop to tell? */
 bool client_stop_due(const struct client *client);
-/* Tell it. In a task. */
-void client_report(struct client *client);
+/* Was the target lost since it has attached? */
+bool client_lost_target(const struct client *client);
 
 /* --- for the handlers --- */
 
-target_client client_id(const struct client *client);
+/* Carries out a request that begins with its word and leaves a reply; a reply left empty says that
+ * the request is not known. In a task. */
+typedef void handler_fn(struct client *client, const struct request *request);
+
+/* Before a request, and after it: its reply is sent, unless it is answered already. */
+void reply_begin(struct client *client);
+void reply_finish(struct client *client);
+
 /* Append to the reply. Out of memory makes it an error in the end. */
 void reply_text(struct client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -99,7 +105,7 @@ void reply_ok(struct client *client);
 void reply_error(struct client *client, unsigned code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* As reply_error, for what a target operation returned. */
-void reply_target_error(struct client *client, enum target_error error, const char *message);
+void reply_space_error(struct client *client, enum space_error error, const char *message);
 /* Text for the person at the client (O packets). Suspends only when it is long (over 2000
  * characters). Only while the client waits for a stop, or before
  * the end of qRcmd. */

@@ -1,3 +1,4 @@
+/* One peer's socket: its packets wait in a queue, and a task of its own carries them out. */
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* POLLRDHUP */
 #endif
@@ -8,6 +9,8 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "rsp/packet.h"
+#include "stub/dispatch.h"
+#include "stub/report.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -376,7 +379,7 @@ static void serve_one(struct connection *connection)
     if (waiting->too_long)
         client_too_long(&connection->client);
     else
-        client_handle(&connection->client, waiting->payload, waiting->length);
+        dispatch(&connection->client, waiting->payload, waiting->length);
     free(waiting);
     connection->handled++;
     if (connection->client.no_ack && connection->acks) {
@@ -404,9 +407,8 @@ static void serve_all(struct connection *connection)
 
     while (!connection->gone && !connection->stopping && !connection->refused && !client->ending) {
         if (client_stop_due(client))
-            client_report(client);
-        else if (client->attached && client->losses_seen != client->front->losses &&
-                 !client->waiting)
+            report_stop(client);
+        else if (client_lost_target(client) && !client->waiting)
             break; /* as if it had been connected to the target itself */
         else if (!client->waiting && connection->queue &&
                  connection->output.length < CONNECTION_OUTPUT_MOST) {

@@ -1,7 +1,18 @@
+/* Which request is which: one table. */
 #include "stub/dispatch.h"
 
 #include "base/log.h"
-#include "stub/handlers.h"
+#include "stub/attach.h"
+#include "stub/lldb.h"
+#include "stub/memory.h"
+#include "stub/monitor.h"
+#include "stub/passthrough.h"
+#include "stub/points.h"
+#include "stub/query.h"
+#include "stub/registers.h"
+#include "stub/report.h"
+#include "stub/run.h"
+#include "stub/select.h"
 
 #include <string.h>
 
@@ -85,7 +96,7 @@ static const struct command *find(const struct request *request)
     return NULL;
 }
 
-void dispatch(struct client *client, const struct request *request)
+static void carry_out(struct client *client, const struct request *request)
 {
     const struct command *command = find(request);
 
@@ -97,11 +108,20 @@ void dispatch(struct client *client, const struct request *request)
         reply_error(client, ERROR_GENERAL, "this client has detached; vAttach attaches it again");
         return;
     }
-    front_attach(client->front, client);
+    client_attach(client);
     if (client->gone)
         return;
     if (command)
         command->handler(client, request);
     else
         passthrough_do(client, request);
+}
+
+void dispatch(struct client *client, const void *payload, size_t length)
+{
+    const struct request request = {.text = payload, .length = length};
+
+    reply_begin(client);
+    carry_out(client, &request);
+    reply_finish(client);
 }

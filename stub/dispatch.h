@@ -1,12 +1,11 @@
-/* Which request is which: one table. */
+/* From a request to what carries it out. */
 #ifndef SB_STUB_DISPATCH_H
 #define SB_STUB_DISPATCH_H
 
 #include "stub/client.h"
 
-/* Carry out a request of a client: its reply is in client->reply, empty for what is not known,
- * unless client->answered says that there is none (now). Attaches the client with its first
- * request. In a task. */
-void dispatch(struct client *client, const struct request *request);
+/* Carry out one request of a client and answer it, unless there is no answer (now):
+ * client->answered. Attaches the client with its first request about the target. In a task. */
+void dispatch(struct client *client, const void *payload, size_t length);
 
 #endif

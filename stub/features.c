@@ -1,3 +1,4 @@
+/* qSupported taken apart and put together, and the documents' text. */
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* memmem */
 #endif

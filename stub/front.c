@@ -1,7 +1,9 @@
+/* The one run state that all clients share: who is told of a stop, and who has asked for it. */
 #include "stub/front.h"
+#include "space/packets.h"
 
 #include "base/log.h"
-#include "stub/client.h"
+#include "space/run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,29 +13,28 @@
 
 #define ROOM "stub"
 
-enum target_state front_state(const struct front *front)
+enum space_state front_state(const struct front *front)
 {
-    return front->target->ops->state(front->target);
+    return session_state(front->session);
 }
 
-const struct target_info *front_info(const struct front *front)
+struct machine_info front_info(const struct front *front)
 {
-    return front->target->ops->info(front->target);
+    return session_machine(front->session);
 }
 
 bool front_is_qemu(const struct front *front)
 {
-    return front_info(front)->qemu;
+    return front_info(front).qemu;
 }
 
 static void wake_all(struct front *front)
 {
-    struct client *client;
+    struct member *member;
 
-    DL_FOREACH(front->clients, client)
+    DL_FOREACH(front->members, member)
     {
-        if (client->link.wake)
-            client->link.wake(client->link.context);
+        member->wake(member->owner);
     }
     task_cond_broadcast(&front->changed);
 }
@@ -44,7 +45,7 @@ void front_publish(struct front *front)
 {
     front->settling = false;
     front->stops++;
-    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    session_stop_reply(front->session, front->stop, sizeof front->stop);
     wake_all(front);
 }
 
@@ -72,7 +73,7 @@ static bool stop_is_orphans(struct front *front)
         return false;
     if (stop.watch)
         return !breakpoints_watched(&front->breakpoints, stop.address, 0);
-    if (!front_read_pc(front, session_client(front->session), front_stop_thread(front), &pc))
+    if (!upstream_stub_read_pc(&front->upstream, front->session, front_stop_thread(front), &pc))
         return false;
     bool somebody = false, orphan = false;
     struct breakpoint *breakpoint, *next;
@@ -94,12 +95,12 @@ static void remove_orphans(struct front *front)
     task_mutex_lock(&front->points);
     while ((orphan = breakpoints_orphan(&front->breakpoints)) != NULL) {
         struct breakpoint_key key = orphan->key;
-        enum target_error error = front_remove(front, session_client(front->session), &key, &reply);
-        if (error == TARGET_GONE || error == TARGET_RUNNING)
+        enum space_error error = upstream_stub_remove_point(front->session, &key, &reply);
+        if (error == SPACE_GONE || error == SPACE_RUNNING)
             break; /* gone with the target, or kept for the next halt */
-        if (error != TARGET_OK)
+        if (error != SPACE_OK)
             log_warning(ROOM, "a breakpoint at 0x%" PRIx64 " of a client that is gone stays: %s",
-                        key.address, target_error_text(error));
+                        key.address, space_error_text(error));
         breakpoints_removed(&front->breakpoints, &key);
     }
     task_mutex_unlock(&front->points);
@@ -110,27 +111,26 @@ static void remove_orphans(struct front *front)
 static void settle(struct front *front)
 {
     char message[256] = "";
-    target_client client = session_client(front->session);
-    uint64_t runs = front->runs;
+    uint64_t runs = upstream_stub_runs(&front->upstream);
 
-    front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+    session_stop_reply(front->session, front->stop, sizeof front->stop);
     bool silent = breakpoints_orphan(&front->breakpoints) && stop_is_orphans(front);
     remove_orphans(front);
-    if (front->step_known && front->step_bits != front->step_default)
-        front_step_bits(front, client, front->step_default);
-    if (front_state(front) != TARGET_STATE_HALTED || front->runs != runs)
+    if (upstream_stub_steps_oddly(&front->upstream))
+        upstream_stub_step_bits(&front->upstream, front->session,
+                                upstream_stub_step_default(&front->upstream, front->session));
+    if (front_state(front) != SPACE_STATE_HALTED || upstream_stub_runs(&front->upstream) != runs)
         return; /* the next stop settles it, or it is lost */
     if (silent && !front->interrupting && !front->interrupted) {
         log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
         front->resuming = front->ours_run;
-        enum target_error error = front->target->ops->resume(
-            front->target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+        enum space_error error = session_resume(front->session, message, sizeof message);
         front->resuming = false;
-        if (error == TARGET_OK)
+        if (error == SPACE_OK)
             return;
         log_warning(ROOM, "the target could not be resumed: %s",
-                    message[0] ? message : target_error_text(error));
-        if (front_state(front) != TARGET_STATE_HALTED || !front->settling)
+                    message[0] ? message : space_error_text(error));
+        if (front_state(front) != SPACE_STATE_HALTED || !front->settling)
             return;
     }
     front_publish(front);
@@ -148,8 +148,8 @@ static void settle_task(void *arg)
 static void halted(struct front *front)
 {
     /* The way of stepping also when nobody is left: other connections step, too. */
-    bool unsettled = breakpoints_orphan(&front->breakpoints) ||
-                     (front->step_known && front->step_bits != front->step_default);
+    bool unsettled =
+        breakpoints_orphan(&front->breakpoints) || upstream_stub_steps_oddly(&front->upstream);
 
     front->ours_halt = front->ours_run || front->interrupting || front->interrupted;
     if (front->stepping_over) {
@@ -166,21 +166,13 @@ static void halted(struct front *front)
     front_publish(front);
 }
 
-static void forget_upstream(struct front *front)
-{
-    front->asked = front->layout_tried = front->step_known = false;
-    buffer_free(&front->upstream);
-    layout_free(&front->layout);
-    memset(front->synced, 0, sizeof front->synced);
-}
-
-static void state_changed(void *context, enum target_state state, const char *text)
+static void state_changed(void *context, enum space_state state, const char *text)
 {
     struct front *front = context;
 
     switch (state) {
-    case TARGET_STATE_RUNNING:
-        front->runs++;
+    case SPACE_STATE_RUNNING:
+        upstream_stub_ran(&front->upstream);
         front->interrupted = false;
         if (front->settling) { /* somebody resumed it before that was done: there is no stop */
             front->settling = false;
@@ -190,20 +182,20 @@ static void state_changed(void *context, enum target_state state, const char *te
         if (!front->stepping_over)
             front->ours_run = front->resuming;
         break;
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         if (front->lost)
             front->found_running = false;
         front->lost = false;
         halted(front);
         break;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         log_debug(ROOM, "the target is lost: %s", text);
         front->lost = true;
         front->losses++;
-        front->runs++;
+        upstream_stub_ran(&front->upstream);
         breakpoints_clear(&front->breakpoints);
         front_publish(front);
-        forget_upstream(front);
+        upstream_stub_forget(&front->upstream);
         break;
     }
 }
@@ -213,13 +205,10 @@ static void state_changed(void *context, enum target_state state, const char *te
 bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
                 const struct front_config *config)
 {
-    *front = (struct front){.loop = loop,
-                            .space = space,
-                            .target = space_target(space),
-                            .config = *config,
-                            .layout = {.pc = -1}};
+    *front = (struct front){.loop = loop, .space = space, .config = *config};
     struct session_listener listener = {.context = front, .state_changed = state_changed};
     front->session = session_open(space, "stub", CACHE_OFF, &listener);
+    upstream_stub_init(&front->upstream, front->session);
     return front->session != NULL;
 }
 
@@ -231,7 +220,7 @@ void front_end(struct front *front)
         session_close(front->session);
     front->session = NULL;
     breakpoints_clear(&front->breakpoints);
-    forget_upstream(front);
+    upstream_stub_forget(&front->upstream);
 }
 
 /* Clients */
@@ -241,114 +230,88 @@ static bool halt(struct front *front)
 {
     char text[256] = "";
 
-    if (front_state(front) != TARGET_STATE_RUNNING)
-        return front_state(front) == TARGET_STATE_HALTED;
+    if (front_state(front) != SPACE_STATE_RUNNING)
+        return front_state(front) == SPACE_STATE_HALTED;
     front->interrupting = true;
-    enum target_error error =
-        front->target->ops->interrupt(front->target, session_client(front->session));
-    if (error == TARGET_OK)
-        error = front->target->ops->wait(front->target, session_client(front->session),
-                                         front->config.timeout, NULL, text, sizeof text);
+    enum space_error error = session_halt(front->session);
+    if (error == SPACE_OK)
+        error = session_wait_halted(front->session, front->config.timeout, text, sizeof text);
     front_wait_settled(front);
     front->interrupting = false;
-    if (error != TARGET_OK)
-        log_warning(ROOM, "the target could not be halted: %s", target_error_text(error));
-    return error == TARGET_OK;
+    if (error != SPACE_OK)
+        log_warning(ROOM, "the target could not be halted: %s", space_error_text(error));
+    return error == SPACE_OK;
 }
 
-void front_attach(struct front *front, struct client *client)
+void front_join(struct front *front, struct member *member)
 {
-    if (client->attached)
-        return;
+    do
+        front->last_number++;
+    while (front->last_number == 0);
+    member->number = front->last_number;
+    DL_APPEND(front->members, member);
+}
+
+void front_leave(struct front *front, struct member *member)
+{
+    DL_DELETE(front->members, member);
+}
+
+bool front_attach(struct front *front, struct member *member)
+{
+    if (member->attached)
+        return false;
     task_mutex_lock(&front->run);
     if (front->attached++ == 0) {
-        front->found_running = front_state(front) == TARGET_STATE_RUNNING;
+        front->found_running = front_state(front) == SPACE_STATE_RUNNING;
         front->ours_run = front->ours_halt = false;
     }
-    client->attached = true;
-    client->losses_seen = front->losses;
+    member->attached = true;
+    member->losses_seen = front->losses;
     if (front->config.attach_halt)
         halt(front);
     task_mutex_unlock(&front->run);
-    log_info(ROOM, "%s: %s (%s) has attached, the target %s", client->name,
-             client_kind_text(client->features.kind), client->peer,
-             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
-             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
-                                                         : "is not there");
+    return true;
 }
 
 /* Take out what only this client wanted; what cannot be taken out now becomes an orphan. */
-static void remove_breakpoints(struct front *front, struct client *client)
+static void remove_breakpoints(struct front *front, const struct member *member)
 {
-    breakpoints_abandon(&front->breakpoints, client->number);
-    if (front_state(front) == TARGET_STATE_HALTED)
+    breakpoints_abandon(&front->breakpoints, member->number);
+    if (front_state(front) == SPACE_STATE_HALTED)
         remove_orphans(front);
 }
 
 /* The last client has left. */
-static void restore(struct front *front, struct client *client, bool resume)
+static void restore(struct front *front, const struct member *member, bool resume)
 {
     char message[256] = "";
 
     if (resume || (front->found_running && front->ours_halt)) {
-        if (front_state(front) != TARGET_STATE_HALTED)
+        if (front_state(front) != SPACE_STATE_HALTED)
             return;
-        enum target_error error =
-            front->target->ops->resume(front->target, session_client(front->session),
-                                       TARGET_RESUME_GO, 0, message, sizeof message);
-        if (error != TARGET_OK)
-            log_warning(ROOM, "%s: the target could not be resumed: %s", client->name,
-                        message[0] ? message : target_error_text(error));
+        enum space_error error = session_resume(front->session, message, sizeof message);
+        if (error != SPACE_OK)
+            log_warning(ROOM, "%s: the target could not be resumed: %s", member->name,
+                        message[0] ? message : space_error_text(error));
     } else if (!front->found_running && front->ours_run &&
-               front_state(front) == TARGET_STATE_RUNNING) {
+               front_state(front) == SPACE_STATE_RUNNING) {
         halt(front);
         remove_orphans(front);
     }
 }
 
-void front_detach(struct front *front, struct client *client, bool resume)
+bool front_detach(struct front *front, struct member *member, bool resume)
 {
-    if (!client->attached)
-        return;
+    if (!member->attached)
+        return false;
     task_mutex_lock(&front->run);
     front_wait_settled(front);
-    client->attached = false;
+    member->attached = false;
     front->attached--;
-    remove_breakpoints(front, client);
+    remove_breakpoints(front, member);
     if (front->attached == 0)
-        restore(front, client, resume);
+        restore(front, member, resume);
     task_mutex_unlock(&front->run);
-    log_info(ROOM, "%s: has detached, %zu attached, the target %s", client->name, front->attached,
-             front_state(front) == TARGET_STATE_RUNNING  ? "runs"
-             : front_state(front) == TARGET_STATE_HALTED ? "is halted"
-                                                         : "is not there");
-}
-
-/* Breakpoints */
-
-static enum target_error tell(struct front *front, target_client client, char what,
-                              const struct breakpoint_key *key, struct buffer *reply)
-{
-    char payload[80];
-    int length = snprintf(payload, sizeof payload, "%c%x,%" PRIx64 ",%" PRIx64, what,
-                          (unsigned)key->type, key->address, key->kind);
-    enum target_error error = front_ask(front, client, 0, payload, (size_t)length, reply);
-    if (error != TARGET_OK)
-        return error;
-    if (reply->length == 0)
-        return TARGET_UNSUPPORTED;
-    return reply->length == 2 && memcmp(buffer_bytes(reply), "OK", 2) == 0 ? TARGET_OK
-                                                                           : TARGET_FAULT;
-}
-
-enum target_error front_insert(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply)
-{
-    return tell(front, client, 'Z', key, reply);
-}
-
-enum target_error front_remove(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply)
-{
-    return tell(front, client, 'z', key, reply);
+    return true;
 }

@@ -4,18 +4,28 @@
 #define SB_STUB_FRONT_H
 
 #include "base/task.h"
+#include "space/machine.h"
 #include "space/session.h"
 #include "stub/breakpoints.h"
-#include "stub/features.h"
-#include "stub/layout.h"
 #include "stub/stop.h"
+#include "stub/upstream_stub.h"
 
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct client;
+/* One that is connected, as the front sees it; part of whatever serves it. */
+struct member {
+    struct member *prev, *next;
+    void *owner; /* whom it is part of */
+    /* Something happened that it may have to be told. Must not suspend. */
+    void (*wake)(void *owner);
+    const char *name;         /* for the log: "stub#3" */
+    breakpoint_holder number; /* given by front_join */
+    bool attached;            /* the target is held for it */
+    uint64_t losses_seen;     /* of the front, when it attached */
+};
 
 struct front_config {
     enum cache_policy policy; /* of a new client's view */
@@ -24,24 +34,20 @@ struct front_config {
     double timeout;           /* seconds to wait for a target that was asked to halt */
 };
 
-/* Processors whose registers the stub has brought up to date since the last resume are noted up to
- * this many. */
-#define FRONT_SYNCED_MAX 256
-
 struct front {
     struct ev_loop *loop; /* NULL: there are no tasks (tests) */
     struct space *space;
-    struct target *target;
     struct front_config config;
     struct session *session; /* for what no client is there to do */
-    struct client *clients;  /* all that are connected, utlist */
+    struct member *members;  /* all that are connected, utlist */
     size_t attached;         /* those that have attached to the target */
     breakpoint_holder last_number;
+    struct upstream_stub upstream;
 
     struct breakpoints breakpoints;
 
     /* Run state. stops counts the stops that clients were told of, or could have been. */
-    uint64_t runs, stops;
+    uint64_t stops;
     char stop[STOP_REPLY_SIZE]; /* the last one, in the upstream's words */
     bool settling;              /* halted, but not settled yet: see front_settle */
     bool stepping_over;         /* a step that no client asked for: its stop is nobody's */
@@ -56,20 +62,7 @@ struct front {
     struct task_cond changed; /* settled, halted, lost */
     struct task_mutex run;    /* held by whoever decides about resuming */
     struct task_mutex points; /* held from the decision about a breakpoint until it is noted */
-    struct task_mutex words;  /* held for requests that belong together (lists of threads) */
     size_t tasks;             /* of its own */
-
-    unsigned step_bits;    /* how the stub steps (Qqemu.sstep) */
-    unsigned step_default; /* and how it steps for everybody else */
-    bool step_known;
-    uint64_t synced[FRONT_SYNCED_MAX]; /* runs + 1 at which that thread's registers were fetched */
-
-    /* About the upstream, as long as it is the same one. */
-    bool asked;
-    struct buffer upstream; /* gdbserver's features, NUL-terminated */
-    int64_t process;
-    bool layout_tried;
-    struct layout layout;
 };
 
 /* False when out of memory. */
@@ -78,18 +71,22 @@ bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
 /* No client may be left. In a task: waits for what is under way. */
 void front_end(struct front *front);
 
-enum target_state front_state(const struct front *front);
-const struct target_info *front_info(const struct front *front);
+enum space_state front_state(const struct front *front);
+struct machine_info front_info(const struct front *front);
 bool front_is_qemu(const struct front *front);
 
 /* --- clients come and go --- */
 
-/* client becomes one that the target is held for. Halts the target as configured. */
-void front_attach(struct front *front, struct client *client);
+/* Connect and disconnect. wake, owner and name are the caller's to set before. */
+void front_join(struct front *front, struct member *member);
+void front_leave(struct front *front, struct member *member);
+/* member becomes one that the target is held for. Halts the target as configured. In a task. False:
+ * it was one already. */
+bool front_attach(struct front *front, struct member *member);
 /* It is one no more: its breakpoints go, and when it was the last, the target goes back to the
  * state in which it was found; resume: it asked for the target to go on (D), which happens when it
- * was the last. */
-void front_detach(struct front *front, struct client *client, bool resume);
+ * was the last. False: it was none. */
+bool front_detach(struct front *front, struct member *member, bool resume);
 
 /* --- run state --- */
 
@@ -99,42 +96,5 @@ void front_publish(struct front *front);
 void front_wait_settled(struct front *front);
 /* The thread that the last stop is about, 1 where it does not say. */
 int64_t front_stop_thread(const struct front *front);
-
-/* --- breakpoints, in the target --- */
-
-enum target_error front_insert(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply);
-enum target_error front_remove(struct front *front, target_client client,
-                               const struct breakpoint_key *key, struct buffer *reply);
-
-/* --- the upstream --- */
-
-/* One request for that thread (0: any), its reply in *reply (cleared before, a NUL follows). */
-enum target_error front_ask(struct front *front, target_client client, int64_t thread,
-                            const void *payload, size_t length, struct buffer *reply);
-/* What the upstream offers; asks it once. In a task. */
-void front_offer(struct front *front, target_client client, struct stub_offer *offer);
-/* The process id in the ids of clients that want one. */
-int64_t front_process(struct front *front, target_client client);
-/* All threads. *ids is to be freed. */
-enum target_error front_threads(struct front *front, target_client client, int64_t **ids,
-                                size_t *count);
-/* Does that thread exist? On QEMU: is it a processor. */
-bool front_has_thread(struct front *front, target_client client, int64_t thread);
-/* The processor whose memory a thread sees. */
-uint32_t front_processor(const struct front *front, int64_t thread);
-/* A whole document of the upstream's qXfer. */
-bool front_document(struct front *front, target_client client, const char *object,
-                    const char *annex, struct buffer *document);
-/* The registers, NULL: the target does not describe them. */
-const struct layout *front_layout(struct front *front, target_client client);
-/* Have the registers of that thread brought up to date in the stub (QEMU with KVM answers p from
- * what it has, and loses P, before a g). */
-enum target_error front_sync(struct front *front, target_client client, int64_t thread);
-bool front_read_pc(struct front *front, target_client client, int64_t thread, uint64_t *pc);
-/* Step the way that bits say (Qqemu.sstep); in a task. */
-enum target_error front_step_bits(struct front *front, target_client client, unsigned bits);
-/* The bits that the stub has by default, 0: it has none. */
-unsigned front_step_default(struct front *front, target_client client);
 
 #endif

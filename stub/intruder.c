@@ -1,3 +1,4 @@
+/* The words by which a stranger gives itself away. */
 #include "stub/intruder.h"
 
 #include <string.h>

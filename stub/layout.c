@@ -1,3 +1,4 @@
+/* A description read by expat, with what it includes. */
 #include "stub/layout.h"
 
 #include <expat.h>

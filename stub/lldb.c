@@ -1,7 +1,8 @@
 /* What lldb asks beyond the GDB manual. What cannot be said truly is left unknown: lldb then finds
  * another way. Source: lldb's docs, "lldb-gdb-remote.txt". */
+#include "stub/lldb.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -28,7 +29,7 @@ static const struct {
     {"mips", "mips-unknown-unknown"},
 };
 
-static const char *triple_of(const struct target_info *info)
+static const char *triple_of(const struct machine_info *info)
 {
     for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
         if (strcmp(machines[i].architecture, info->architecture) == 0)
@@ -38,38 +39,40 @@ static const char *triple_of(const struct target_info *info)
 }
 
 /* Bytes of an address of the architecture, whatever mode its processor is in. */
-static unsigned address_size(const struct target_info *info)
+static unsigned address_size(const struct machine_info *info)
 {
     return strstr(info->architecture, "64") ? 8 : 4;
 }
 
 static void describe(struct client *client)
 {
-    const struct target_info *info = front_info(client->front);
-    const char *triple = triple_of(info);
+    const struct machine_info info = front_info(client->front);
+    const char *triple = triple_of(&info);
 
     reply_text(client, "triple:");
     reply_hex(client, triple, strlen(triple));
-    reply_text(client, ";ptrsize:%u;endian:%s;", address_size(info),
-               info->big_endian ? "big" : "little");
+    reply_text(client, ";ptrsize:%u;endian:%s;", address_size(&info),
+               info.big_endian ? "big" : "little");
 }
 
 void lldb_do_host(struct client *client, const struct request *request)
 {
+    const struct machine_info info = front_info(client->front);
     (void)request;
     client->features.kind = CLIENT_LLDB;
     /* A gdbserver's process says it by its description. */
-    if (front_is_qemu(client->front) && triple_of(front_info(client->front)))
+    if (info.qemu && triple_of(&info))
         describe(client);
 }
 
 void lldb_do_process(struct client *client, const struct request *request)
 {
+    const struct machine_info info = front_info(client->front);
     (void)request;
-    if (!front_is_qemu(client->front) || !triple_of(front_info(client->front)))
+    if (!info.qemu || !triple_of(&info))
         return;
     reply_text(client, "pid:%" PRIx64 ";",
-               (uint64_t)front_process(client->front, client_id(client)));
+               (uint64_t)upstream_stub_process(&client->front->upstream, client->session));
     describe(client);
 }
 
@@ -98,25 +101,24 @@ void lldb_do_errors(struct client *client, const struct request *request)
 
 /* Regions */
 
-static bool alike(const struct target_translation *one, const struct target_translation *other)
+static bool alike(const struct space_page *one, const struct space_page *other)
 {
     if (one->error || other->error)
         return one->error == other->error;
-    return one->region.kind == other->region.kind &&
-           strcmp(one->region.name, other->region.name) == 0;
+    return one->region == other->region && strcmp(one->name, other->name) == 0;
 }
 
 /* Debuggers may write what the guest may not: permissions are the guest's hardware's. */
-static const char *permissions(const struct target_region *region)
+static const char *permissions(enum space_region region)
 {
-    switch (region->kind) {
-    case REGION_RAM:
+    switch (region) {
+    case SPACE_RAM:
         return "rwx";
-    case REGION_ROM:
+    case SPACE_ROM:
         return "rx";
-    case REGION_DEVICE:
+    case SPACE_DEVICE:
         return "rw";
-    case REGION_NONE:
+    case SPACE_NOTHING:
         break;
     }
     return NULL;
@@ -139,15 +141,14 @@ void lldb_do_region(struct client *client, const struct request *request)
     }
     if (!client_select_processor(client))
         return;
-    struct target_translation *found = calloc(REGION_PAGES, sizeof *found);
+    struct space_page *found = calloc(REGION_PAGES, sizeof *found);
     if (!found) {
         reply_error(client, ERROR_GENERAL, "out of memory");
         return;
     }
-    for (uint64_t page = address & TARGET_PAGE_MASK; count < REGION_PAGES;
-         page += TARGET_PAGE_SIZE) {
+    for (uint64_t page = address & SPACE_PAGE_MASK; count < REGION_PAGES; page += SPACE_PAGE_SIZE) {
         pages[count++] = page;
-        if (page == TARGET_PAGE_MASK)
+        if (page == SPACE_PAGE_MASK)
             break;
     }
     if (FAILED(session_translate(client->session, pages, count, found))) {
@@ -157,13 +158,13 @@ void lldb_do_region(struct client *client, const struct request *request)
     }
     while (like < count && alike(&found[0], &found[like]))
         like++;
-    reply_text(client, "start:%" PRIx64 ";size:%zx;", pages[0], like * TARGET_PAGE_SIZE);
-    const char *allowed = found[0].error ? NULL : permissions(&found[0].region);
+    reply_text(client, "start:%" PRIx64 ";size:%zx;", pages[0], like * SPACE_PAGE_SIZE);
+    const char *allowed = found[0].error ? NULL : permissions(found[0].region);
     if (allowed) {
         reply_text(client, "permissions:%s;", allowed);
-        if (found[0].region.name[0]) {
+        if (found[0].name[0]) {
             reply_text(client, "name:");
-            reply_hex(client, found[0].region.name, strlen(found[0].region.name));
+            reply_hex(client, found[0].name, strlen(found[0].name));
             reply_text(client, ";");
         }
     }
@@ -186,7 +187,7 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
     }
     if (!client_needs_halt(client, "asking why a thread stopped"))
         return;
-    if (!front_has_thread(client->front, client_id(client), id.thread)) {
+    if (!upstream_stub_has_thread(&client->front->upstream, client->session, id.thread)) {
         reply_error(client, ERROR_INVALID, "there is no such thread");
         return;
     }
@@ -194,7 +195,8 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
                 (stop.kind == 'T' || stop.kind == 'S');
     reply_text(client, "T%02xthread:%s;", this ? stop.signal : 0,
                thread_format(text, client->features.multiprocess,
-                             front_process(client->front, client_id(client)), id.thread));
+                             upstream_stub_process(&client->front->upstream, client->session),
+                             id.thread));
 }
 
 void lldb_do_threads(struct client *client, const struct request *request)

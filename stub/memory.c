@@ -2,9 +2,10 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* memmem */
 #endif
+#include "stub/memory.h"
+
 #include "base/log.h"
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static void reply_hresult(struct client *client, HRESULT hr)
 
     if (hr == SB_ERROR_READ_FAULT || hr == SB_ERROR_WRITE_FAULT)
         reply_error(client, ERROR_FAULT, "%s", message);
-    else if (hr == E_UNEXPECTED && front_state(client->front) == TARGET_STATE_RUNNING)
+    else if (hr == E_UNEXPECTED && front_state(client->front) == SPACE_STATE_RUNNING)
         reply_error(client, ERROR_BUSY, "%s", message);
     else if (hr == E_INVALIDARG)
         reply_error(client, ERROR_INVALID, "%s", message);
@@ -47,7 +48,7 @@ bool memory_read(struct client *client, uint64_t address, void *bytes, uint32_t 
                                    bytes, size, done);
     } else if (!client_select_processor(client)) {
         return false;
-    } else if (front_state(client->front) == TARGET_STATE_RUNNING) {
+    } else if (front_state(client->front) == SPACE_STATE_RUNNING) {
         hr = session_read_live(client->session, address, bytes, size, done);
     } else {
         hr = session_read_virtual(client->session, address, bytes, size, done);
@@ -139,8 +140,8 @@ static bool may_write(struct client *client)
     const struct front *front = client->front;
 
     front_wait_settled(client->front);
-    if (front_state(front) == TARGET_STATE_RUNNING &&
-        (client->physical ? front_info(front)->live_physical : front_info(front)->live_virtual))
+    if (front_state(front) == SPACE_STATE_RUNNING &&
+        (client->physical ? front_info(front).live_physical : front_info(front).live_virtual))
         return true;
     return client_needs_halt(client, "a write");
 }

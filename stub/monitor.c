@@ -1,6 +1,7 @@
 /* Monitor commands (qRcmd): our own, for what the protocol has no packets for, and the target's. */
+#include "stub/monitor.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -171,13 +172,13 @@ static void do_write_physical(struct command *command)
 static void do_translate(struct command *command)
 {
     uint64_t address, page;
-    struct target_translation found;
+    struct space_page found;
 
     if (command->count != 2 || !request_number(command->word[1], &address)) {
         misused(command, "translate ADDRESS");
         return;
     }
-    page = address & TARGET_PAGE_MASK;
+    page = address & SPACE_PAGE_MASK;
     if (!client_select_processor(command->client)) {
         command->failed = true;
         print(command, "%s\n", session_message(command->client->session));
@@ -187,12 +188,12 @@ static void do_translate(struct command *command)
         return;
     if (found.error) {
         print(command, "0x%" PRIx64 ": %s\n", address,
-              found.error == TARGET_FAULT ? "not mapped" : target_error_text(found.error));
+              found.error == SPACE_FAULT ? "not mapped" : space_error_text(found.error));
         return;
     }
     print(command, "0x%" PRIx64 " -> 0x%" PRIx64 " %s %s\n", address,
-          found.physical + (address & ~TARGET_PAGE_MASK), region_kind_text(found.region.kind),
-          found.region.name);
+          found.physical + (address & ~SPACE_PAGE_MASK), space_region_text(found.region),
+          found.name);
 }
 
 /* --- the view --- */
@@ -246,17 +247,18 @@ static void do_cache(struct command *command)
 static void do_connections(struct command *command)
 {
     struct front *front = command->client->front;
-    struct client *client;
+    const struct member *member;
 
-    DL_FOREACH(front->clients, client)
+    DL_FOREACH(front->members, member)
     {
+        const struct client *client = member->owner;
         print(command, "%s%s: %s, %s, %s, %zu breakpoints\n", client->name,
               client == command->client ? " (this one)" : "",
               client_kind_text(client->features.kind), client->peer,
-              !client->attached ? "not attached"
-              : client->waiting ? "waits for a stop"
-                                : "at its prompt",
-              breakpoints_held(&front->breakpoints, client->number));
+              !client->member.attached ? "not attached"
+              : client->waiting        ? "waits for a stop"
+                                       : "at its prompt",
+              breakpoints_held(&front->breakpoints, client->member.number));
     }
     for (struct session *session = space_next_session(front->space, NULL); session;
          session = space_next_session(front->space, session)) {
@@ -299,7 +301,7 @@ static void hand_over(struct command *command, const char *line)
 {
     HRESULT hr = session_monitor(command->client->session, line, &command->out);
 
-    if (FAILED(hr) && front_state(command->client->front) == TARGET_STATE_RUNNING)
+    if (FAILED(hr) && front_state(command->client->front) == SPACE_STATE_RUNNING)
         print(command, "the target runs, and its monitor can only be reached while it is halted\n");
     else if (FAILED(hr))
         print(command, "%s\n", session_message(command->client->session));
@@ -368,7 +370,7 @@ void monitor_do_command(struct client *client, const struct request *request)
     buffer_free(&command.out);
     if (!command.failed)
         reply_ok(client);
-    else if (front_state(client->front) == TARGET_STATE_RUNNING)
+    else if (front_state(client->front) == SPACE_STATE_RUNNING)
         reply_error(client, ERROR_BUSY, "the target runs");
     else
         reply_error(client, ERROR_GENERAL, "the monitor command failed");

@@ -1,6 +1,8 @@
 /* Requests that the front need not understand: a gdbserver upstream gets them as they came. QEMU
  * gets none, and has none that is not listed in the table of requests. */
-#include "stub/handlers.h"
+#include "stub/passthrough.h"
+
+#include "space/packets.h"
 
 #include <string.h>
 
@@ -38,17 +40,16 @@ void passthrough_do(struct client *client, const struct request *request)
         return;
     if (!client_needs_halt(client, "this request"))
         return;
-    enum target_error error =
-        front_ask(client->front, client_id(client), client_thread(client, NULL), request->text,
-                  request->length, &reply);
+    enum space_error error = session_packet(client->session, client_thread(client, NULL),
+                                            request->text, request->length, &reply);
     switch (error) {
-    case TARGET_OK:
+    case SPACE_OK:
         reply_bytes(client, buffer_bytes(&reply), reply.length);
         break;
-    case TARGET_INVALID: /* nothing that may be passed on: not known */
+    case SPACE_INVALID: /* nothing that may be passed on: not known */
         break;
     default:
-        reply_target_error(client, error, NULL);
+        reply_space_error(client, error, NULL);
     }
     buffer_free(&reply);
 }

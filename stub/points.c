@@ -1,5 +1,5 @@
 /* Breakpoints and watchpoints: Z, z. They belong to the client that set them. */
-#include "stub/handlers.h"
+#include "stub/points.h"
 
 static bool take(struct client *client, const struct request *request, struct breakpoint_key *key)
 {
@@ -18,20 +18,20 @@ static bool take(struct client *client, const struct request *request, struct br
     return true;
 }
 
-static void answer(struct client *client, enum target_error error, const struct buffer *reply)
+static void answer(struct client *client, enum space_error error, const struct buffer *reply)
 {
     buffer_clear(&client->reply);
     switch (error) {
-    case TARGET_OK:
+    case SPACE_OK:
         reply_ok(client);
         break;
-    case TARGET_UNSUPPORTED: /* the empty reply: this type is not known */
+    case SPACE_UNSUPPORTED: /* the empty reply: this type is not known */
         break;
-    case TARGET_FAULT: /* the stub's own words */
+    case SPACE_FAULT: /* the stub's own words */
         reply_bytes(client, buffer_bytes(reply), reply->length);
         break;
     default:
-        reply_target_error(client, error, NULL);
+        reply_space_error(client, error, NULL);
     }
 }
 
@@ -43,20 +43,20 @@ void points_do_insert(struct client *client, const struct request *request)
 
     if (!take(client, request, &key) || !client_needs_halt(client, "setting a breakpoint"))
         return;
-    enum target_error error = TARGET_OK;
+    enum space_error error = SPACE_OK;
     task_mutex_lock(&front->points);
-    switch (breakpoints_add(&front->breakpoints, &key, client->number)) {
+    switch (breakpoints_add(&front->breakpoints, &key, client->member.number)) {
     case BREAKPOINT_NOTHING:
         break;
     case BREAKPOINT_REFUSED:
-        error = TARGET_NO_MEMORY;
+        error = SPACE_NO_MEMORY;
         break;
     case BREAKPOINT_TELL:
-        error = front_insert(front, client_id(client), &key, &reply);
-        if (error == TARGET_OK &&
-            !breakpoints_inserted(&front->breakpoints, &key, client->number)) {
-            front_remove(front, client_id(client), &key, &reply);
-            error = TARGET_NO_MEMORY;
+        error = upstream_stub_insert_point(client->session, &key, &reply);
+        if (error == SPACE_OK &&
+            !breakpoints_inserted(&front->breakpoints, &key, client->member.number)) {
+            upstream_stub_remove_point(client->session, &key, &reply);
+            error = SPACE_NO_MEMORY;
         }
         break;
     }
@@ -73,11 +73,11 @@ void points_do_remove(struct client *client, const struct request *request)
 
     if (!take(client, request, &key) || !client_needs_halt(client, "removing a breakpoint"))
         return;
-    enum target_error error = TARGET_OK;
+    enum space_error error = SPACE_OK;
     task_mutex_lock(&front->points);
-    if (breakpoints_remove(&front->breakpoints, &key, client->number) == BREAKPOINT_TELL) {
-        error = front_remove(front, client_id(client), &key, &reply);
-        if (error == TARGET_OK)
+    if (breakpoints_remove(&front->breakpoints, &key, client->member.number) == BREAKPOINT_TELL) {
+        error = upstream_stub_remove_point(client->session, &key, &reply);
+        if (error == SPACE_OK)
             breakpoints_removed(&front->breakpoints, &key);
     }
     task_mutex_unlock(&front->points);

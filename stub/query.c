@@ -1,7 +1,10 @@
 /* The conversation itself: what both sides can do, acknowledgements, documents, QEMU's own modes.
  */
+#include "stub/query.h"
+
 #include "base/log.h"
-#include "stub/handlers.h"
+#include "stub/passthrough.h"
+#include "stub/select.h"
 #include "stub/threads.h"
 #include "stub/threads_xml.h"
 
@@ -27,7 +30,7 @@ void query_do_supported(struct client *client, const struct request *request)
             client->features.multiprocess = false;
         log_debug(ROOM, "%s: %s", client->name, client_kind_text(client->features.kind));
     }
-    front_offer(client->front, client_id(client), &offer);
+    upstream_stub_offer(&client->front->upstream, &offer);
     features_reply(&client->reply, &client->announced, &offer);
 }
 
@@ -57,20 +60,22 @@ static bool make_threads(struct client *client, struct buffer *document)
     int64_t *ids;
     size_t count;
     char text[THREAD_TEXT_SIZE];
-    int64_t process = front_process(client->front, client_id(client));
+    int64_t process = upstream_stub_process(&client->front->upstream, client->session);
     bool qemu = front_is_qemu(client->front);
     struct buffer theirs = {0};
 
     if (!qemu) { /* a gdbserver knows names and cores */
-        bool done = front_document(client->front, client_id(client), "threads", "", &theirs) &&
+        bool done = upstream_stub_document(&client->front->upstream, client->session, "threads", "",
+                                           &theirs) &&
                     threads_xml_rewrite(document, &theirs, client->features.multiprocess, process);
         buffer_free(&theirs);
         if (done)
             return true;
     }
-    enum target_error error = front_threads(client->front, client_id(client), &ids, &count);
+    enum space_error error =
+        upstream_stub_threads(&client->front->upstream, client->session, &ids, &count);
     bool good =
-        error == TARGET_OK && buffer_printf(document, "<?xml version=\"1.0\"?>\n<threads>\n");
+        error == SPACE_OK && buffer_printf(document, "<?xml version=\"1.0\"?>\n<threads>\n");
 
     for (size_t i = 0; i < count && good; i++) {
         good = buffer_printf(document, "<thread id=\"%s\"",
@@ -113,11 +118,12 @@ static void description(struct client *client, const struct request_xfer *xfer)
 {
     struct buffer document = {0};
 
-    if (front_document(client->front, client_id(client), "features", xfer->annex, &document)) {
+    if (upstream_stub_document(&client->front->upstream, client->session, "features", xfer->annex,
+                               &document)) {
         if (!client->features.any)
             features_for_old(&document);
         reply_document(client, xfer, &document);
-    } else if (front_state(client->front) == TARGET_STATE_HALTED) {
+    } else if (front_state(client->front) == SPACE_STATE_HALTED) {
         reply_text(client, "E00"); /* no such annex */
     } else {
         client_needs_halt(client, "reading the target's description");
@@ -131,7 +137,7 @@ static void memory_map(struct client *client, const struct request_xfer *xfer)
 
     if (*xfer->annex)
         reply_text(client, "E00");
-    else if (features_memory_map(&document, front_info(client->front)->pointer_size))
+    else if (features_memory_map(&document, front_info(client->front).pointer_size))
         reply_document(client, xfer, &document);
     buffer_free(&document);
 }
@@ -176,9 +182,10 @@ static bool argument(const struct request *request, const char *word, unsigned l
 static void step_bits(struct client *client, const struct request *request)
 {
     struct front *front = client->front;
-    unsigned bits = front_state(front) == TARGET_STATE_HALTED || front->step_known
-                        ? front_step_default(front, client_id(client))
-                        : 7;
+    unsigned bits =
+        front_state(front) == SPACE_STATE_HALTED || upstream_stub_step_known(&front->upstream)
+            ? upstream_stub_step_default(&front->upstream, client->session)
+            : 7;
     unsigned long value;
 
     if (request_is(request, "qqemu.sstepbits"))

@@ -1,7 +1,10 @@
 /* Registers: g, G, p, P. They pass through to the target, with what its stub is known to get wrong
  * put right here. */
+#include "stub/registers.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
+#include "space/machine.h"
+#include "space/registers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,20 +26,13 @@ static bool take_thread(struct client *client, const struct request *request, st
     return true;
 }
 
-static bool ask(struct client *client, int64_t thread, const void *payload, size_t length,
-                struct buffer *reply)
-{
-    enum target_error error =
-        front_ask(client->front, client_id(client), thread, payload, length, reply);
-    if (error == TARGET_OK)
-        return true;
-    reply_target_error(client, error, NULL);
-    return false;
-}
-
 /* An upstream's reply as it came. */
-static void pass_on(struct client *client, const struct buffer *reply)
+static void pass_on(struct client *client, enum space_error error, const struct buffer *reply)
 {
+    if (error != SPACE_OK) {
+        reply_space_error(client, error, NULL);
+        return;
+    }
     buffer_clear(&client->reply);
     reply_bytes(client, buffer_bytes(reply), reply->length);
 }
@@ -50,13 +46,12 @@ static bool is_ok(const struct buffer *reply)
 static bool sample_pc(struct client *client, int64_t thread, uint64_t *pc)
 {
     static const char *const names[] = {"RIP=", "EIP=", " PC=", "NIP "};
-    struct front *front = client->front;
     struct buffer text = {0};
     bool found = false;
 
-    if (front->target->ops->monitor(front->target, client_id(client),
-                                    front_processor(front, thread), "info registers",
-                                    &text) == TARGET_OK &&
+    if (session_ask_monitor(client->session,
+                            upstream_stub_processor(&client->front->upstream, thread),
+                            "info registers", &text) == SPACE_OK &&
         buffer_append_byte(&text, 0)) {
         const char *printed = (const char *)buffer_bytes(&text);
         for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++) {
@@ -75,7 +70,7 @@ static bool sample_pc(struct client *client, int64_t thread, uint64_t *pc)
  * a program counter: that is a sample. number: of one register, or -1 for all of a g reply. */
 static void reply_running(struct client *client, int64_t thread, int64_t number)
 {
-    const struct layout *layout = front_layout(client->front, client_id(client));
+    const struct layout *layout = upstream_stub_layout(&client->front->upstream, client->session);
     uint8_t bytes[8];
     uint64_t pc;
 
@@ -87,7 +82,7 @@ static void reply_running(struct client *client, int64_t thread, int64_t number)
         if (number >= 0 && number != each->number)
             continue;
         if ((int)i == layout->pc) {
-            bool big = front_info(client->front)->big_endian;
+            bool big = front_info(client->front).big_endian;
             for (size_t byte = 0; byte < each->size; byte++)
                 bytes[big ? each->size - 1 - byte : byte] = (uint8_t)(pc >> (8 * byte));
             reply_hex(client, bytes, each->size);
@@ -114,8 +109,7 @@ void registers_do_read_all(struct client *client, const struct request *request)
         return;
     if (!request_is(&plain, "g"))
         return;
-    if (ask(client, thread, "g", 1, &reply))
-        pass_on(client, &reply);
+    pass_on(client, session_read_registers(client->session, thread, &reply), &reply);
     buffer_free(&reply);
 }
 
@@ -125,7 +119,6 @@ void registers_do_read(struct client *client, const struct request *request)
     struct buffer reply = {0};
     uint64_t number;
     int64_t thread;
-    char payload[32];
 
     if (client_sees_running(client) && request_register(request, &number) && number <= INT32_MAX) {
         reply_running(client, client_thread(client, NULL), (int64_t)number);
@@ -139,32 +132,8 @@ void registers_do_read(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "p is followed by a register's number");
         return;
     }
-    enum target_error error = front_sync(client->front, client_id(client), thread);
-    if (error != TARGET_OK) {
-        reply_target_error(client, error, NULL);
-        return;
-    }
-    int length = snprintf(payload, sizeof payload, "p%" PRIx64, number);
-    if (ask(client, thread, payload, (size_t)length, &reply))
-        pass_on(client, &reply);
+    pass_on(client, session_read_register(client->session, thread, number, &reply), &reply);
     buffer_free(&reply);
-}
-
-/* Everybody's dirty bytes go to the target before a register changes: what they were meant for may
- * be reached by another way afterwards. */
-static bool write_one(struct client *client, int64_t thread, uint64_t number, const char *value,
-                      size_t length, struct buffer *reply)
-{
-    struct buffer payload = {0};
-    bool good =
-        buffer_printf(&payload, "P%" PRIx64 "=", number) && buffer_append(&payload, value, length);
-
-    if (good)
-        good = ask(client, thread, buffer_bytes(&payload), payload.length, reply);
-    else
-        reply_error(client, ERROR_GENERAL, "out of memory");
-    buffer_free(&payload);
-    return good;
 }
 
 void registers_do_write(struct client *client, const struct request *request)
@@ -184,7 +153,7 @@ void registers_do_write(struct client *client, const struct request *request)
     }
     if (front_is_qemu(front)) {
         /* QEMU takes what is missing of a short value from its last packet. */
-        const struct layout *layout = front_layout(front, client_id(client));
+        const struct layout *layout = upstream_stub_layout(&front->upstream, client->session);
         const struct layout_register *each = layout ? layout_find(layout, number) : NULL;
         if (each && value.length != 2 * each->size) {
             reply_error(client, ERROR_INVALID, "register %s has %zu bytes, not %zu", each->name,
@@ -192,24 +161,24 @@ void registers_do_write(struct client *client, const struct request *request)
             return;
         }
     }
-    space_flush_all(front->space);
-    enum target_error error = front_sync(front, client_id(client), thread);
-    if (error != TARGET_OK)
-        reply_target_error(client, error, NULL);
-    else if (write_one(client, thread, number, value.text, value.length, &reply))
-        pass_on(client, &reply);
+    enum space_error error =
+        session_write_register(client->session, thread, number, value.text, value.length, &reply);
+    pass_on(client, error, &reply);
     buffer_free(&reply);
 }
 
 /* G to QEMU as P of what differs: on x86-64 outside of long mode its G misreads its own g. */
-static void write_changes(struct client *client, int64_t thread, const char *values, size_t length)
+static void write_changes(struct client *client, const struct layout *layout, int64_t thread,
+                          const char *values, size_t length)
 {
-    const struct layout *layout = front_layout(client->front, client_id(client));
     struct buffer now = {0}, reply = {0};
-    size_t count = layout ? layout_cover(layout, length / 2) : 0;
+    size_t count = layout_cover(layout, length / 2);
 
-    if (!ask(client, thread, "g", 1, &now))
+    enum space_error error = session_begin_registers(client->session, thread, &now);
+    if (error != SPACE_OK) {
+        reply_space_error(client, error, NULL);
         goto done;
+    }
     if (count == 0 || now.length != length) {
         reply_error(client, ERROR_INVALID, "the registers are 0x%zx bytes, not 0x%zx",
                     now.length / 2, length / 2);
@@ -221,9 +190,12 @@ static void write_changes(struct client *client, int64_t thread, const char *val
         if (strncasecmp(value, (const char *)buffer_bytes(&now) + 2 * each->offset,
                         2 * each->size) == 0)
             continue;
-        buffer_clear(&reply);
-        if (!write_one(client, thread, each->number, value, 2 * each->size, &reply))
+        error = session_change_register(client->session, thread, each->number, value,
+                                        2 * each->size, &reply);
+        if (error != SPACE_OK) {
+            reply_space_error(client, error, NULL);
             goto done;
+        }
         if (!is_ok(&reply)) {
             reply_error(client, ERROR_FAULT, "register %s cannot be written", each->name);
             goto done;
@@ -257,12 +229,14 @@ void registers_do_write_all(struct client *client, const struct request *request
             return;
         }
     }
-    space_flush_all(front->space);
-    if (front_is_qemu(front) && front_layout(front, client_id(client))) {
-        write_changes(client, thread, plain.text + 1, length);
+    const struct layout *layout =
+        front_is_qemu(front) ? upstream_stub_layout(&front->upstream, client->session) : NULL;
+    if (layout) {
+        write_changes(client, layout, thread, plain.text + 1, length);
         return;
     }
-    if (ask(client, thread, plain.text, plain.length, &reply))
-        pass_on(client, &reply);
+    pass_on(client,
+            session_write_registers(client->session, thread, plain.text, plain.length, &reply),
+            &reply);
     buffer_free(&reply);
 }

@@ -1,5 +1,7 @@
 /* How a stop is told: to a client that waits for one, and to one that asks. */
-#include "stub/handlers.h"
+#include "stub/report.h"
+
+#include "space/run.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -12,7 +14,8 @@ static char *thread_list(struct client *client)
     struct buffer text = {0};
     int64_t *ids;
     size_t count;
-    bool good = front_threads(client->front, client_id(client), &ids, &count) == TARGET_OK;
+    bool good =
+        upstream_stub_threads(&client->front->upstream, client->session, &ids, &count) == SPACE_OK;
 
     for (size_t i = 0; i < count && good; i++)
         good = buffer_printf(&text, "%s%" PRIx64, i ? "," : "", (uint64_t)ids[i]);
@@ -35,20 +38,22 @@ static void name_breakpoint(struct client *client, const struct stop *stop, stru
         return;
     if (!front_is_qemu(client->front)) { /* it says itself that it was one, not whose */
         if (stop->swbreak || stop->hwbreak)
-            view->hide_breaks = view->hide_breaks || breakpoints_held(all, client->number) == 0 ||
-                                (front_state(client->front) == TARGET_STATE_HALTED &&
-                                 front_read_pc(client->front, client_id(client),
-                                               front_stop_thread(client->front), &pc) &&
-                                 !breakpoints_at(all, pc, -1, client->number));
+            view->hide_breaks = view->hide_breaks ||
+                                breakpoints_held(all, client->member.number) == 0 ||
+                                (front_state(client->front) == SPACE_STATE_HALTED &&
+                                 upstream_stub_read_pc(&client->front->upstream, client->session,
+                                                       front_stop_thread(client->front), &pc) &&
+                                 !breakpoints_at(all, pc, -1, client->member.number));
         return;
     }
-    if (breakpoints_held(all, client->number) == 0 ||
-        front_state(client->front) != TARGET_STATE_HALTED ||
-        !front_read_pc(client->front, client_id(client), stop->thread > 0 ? stop->thread : 1, &pc))
+    if (breakpoints_held(all, client->member.number) == 0 ||
+        front_state(client->front) != SPACE_STATE_HALTED ||
+        !upstream_stub_read_pc(&client->front->upstream, client->session,
+                               stop->thread > 0 ? stop->thread : 1, &pc))
         return;
-    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->number))
+    if (client->features.swbreak && breakpoints_at(all, pc, 0, client->member.number))
         view->swbreak = true;
-    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->number))
+    else if (client->features.hwbreak && breakpoints_at(all, pc, 1, client->member.number))
         view->hwbreak = true;
 }
 
@@ -67,11 +72,11 @@ static void tell_stop(struct client *client)
     }
     struct stop_view view = {
         .multiprocess = client->features.multiprocess,
-        .process = front_process(front, client_id(client)),
+        .process = upstream_stub_process(&front->upstream, client->session),
         .thread = client_stop_thread(client),
         .nobodys = client_stop_is_nobodys(client),
-        .hide_watch =
-            stop.watch && !breakpoints_watched(&front->breakpoints, stop.address, client->number),
+        .hide_watch = stop.watch && !breakpoints_watched(&front->breakpoints, stop.address,
+                                                         client->member.number),
         .hide_breaks = !client->features.swbreak,
     };
     name_breakpoint(client, &stop, &view);
@@ -88,7 +93,7 @@ static void tell_stop(struct client *client)
     }
 }
 
-void client_report(struct client *client)
+void report_stop(struct client *client)
 {
     struct front *front = client->front;
     struct stop stop;
@@ -112,24 +117,24 @@ void report_do_status(struct client *client, const struct request *request)
 
     front_wait_settled(front);
     switch (front_state(front)) {
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         if (front->stops == 0) /* halted since before the first client came */
-            front->target->ops->stop_reply(front->target, front->stop, sizeof front->stop);
+            session_stop_reply(front->session, front->stop, sizeof front->stop);
         tell_stop(client);
         break;
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         if (client_sees_running(client)) {
             char text[THREAD_TEXT_SIZE];
             reply_text(client, "T00thread:%s;",
                        thread_format(text, client->features.multiprocess,
-                                     front_process(front, client_id(client)), 1));
+                                     upstream_stub_process(&front->upstream, client->session), 1));
             break;
         }
         /* There is no way to say "it runs" but to be silent until it stops. */
         client->waiting = client->answered = true;
         client->stops_seen = front->stops;
         break;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         reply_error(client, ERROR_GONE, "the target is not there");
         break;
     }

@@ -1,3 +1,4 @@
+/* Each request's grammar, checked whole. */
 #include "stub/request.h"
 
 #include "rsp/hex.h"

@@ -1,5 +1,8 @@
 /* Running: vCont, c, s, C, S, bc, bs, vRun. */
-#include "stub/handlers.h"
+#include "stub/run.h"
+
+#include "space/packets.h"
+#include "space/run.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -107,7 +110,7 @@ static bool build_vcont(struct client *client, const struct request_resume *aske
         }
         if (thread == THREAD_ALL)
             return true; /* it leaves nothing to those behind it */
-        if (!front_has_thread(client->front, client_id(client), thread)) {
+        if (!upstream_stub_has_thread(&client->front->upstream, client->session, thread)) {
             refuse(client, ERROR_INVALID, "there is no thread %" PRIx64, (uint64_t)thread);
             return false;
         }
@@ -120,32 +123,29 @@ static bool build_vcont(struct client *client, const struct request_resume *aske
 }
 
 /* Wait for a step that nobody asked for. */
-static enum target_error wait_halted(struct client *client)
+static enum space_error wait_halted(struct client *client)
 {
     struct front *front = client->front;
     char text[256];
 
-    return front->target->ops->wait(front->target, client_id(client), front->config.timeout, NULL,
-                                    text, sizeof text);
+    return session_wait_halted(client->session, front->config.timeout, text, sizeof text);
 }
 
 /* One step of the thread that stopped, to its end. message says more where resuming failed. */
-static enum target_error step_once(struct client *client, int64_t thread, char *message,
-                                   size_t size)
+static enum space_error step_once(struct client *client, int64_t thread, char *message, size_t size)
 {
     struct front *front = client->front;
-    target_client id = client_id(client);
     char step[40];
 
     int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
     front->stepping_over = true;
-    enum target_error error = front->target->ops->resume_packet(
-        front->target, id, (uint64_t)thread, step, (size_t)length, message, size);
-    if (error == TARGET_OK)
+    enum space_error error =
+        session_resume_packet(client->session, thread, step, (size_t)length, message, size);
+    if (error == SPACE_OK)
         error = wait_halted(client);
-    if (error == TARGET_RUNNING && front_state(front) == TARGET_STATE_RUNNING) {
+    if (error == SPACE_RUNNING && front_state(front) == SPACE_STATE_RUNNING) {
         /* It rests (hlt), and a step does not end before something wakes it. */
-        front->target->ops->interrupt(front->target, id);
+        session_halt(client->session);
         error = wait_halted(client);
     }
     front->stepping_over = false;
@@ -158,7 +158,6 @@ static enum target_error step_once(struct client *client, int64_t thread, char *
 static bool step_over(struct client *client, bool *stopped)
 {
     struct front *front = client->front;
-    target_client id = client_id(client);
     int64_t thread = front_stop_thread(front);
     struct breakpoint_key taken[4];
     size_t count = 0;
@@ -168,8 +167,9 @@ static bool step_over(struct client *client, bool *stopped)
 
     *stopped = false;
     if (!front_is_qemu(front) || breakpoints_count(&front->breakpoints) == 0 ||
-        !front_read_pc(front, id, thread, &pc) || !breakpoints_at(&front->breakpoints, pc, -1, 0) ||
-        breakpoints_at(&front->breakpoints, pc, -1, client->number))
+        !upstream_stub_read_pc(&front->upstream, client->session, thread, &pc) ||
+        !breakpoints_at(&front->breakpoints, pc, -1, 0) ||
+        breakpoints_at(&front->breakpoints, pc, -1, client->member.number))
         return true;
     task_mutex_lock(&front->points);
     struct breakpoint *breakpoint, *next;
@@ -179,23 +179,23 @@ static bool step_over(struct client *client, bool *stopped)
             taken[count++] = breakpoint->key;
     }
     for (size_t i = 0; i < count; i++)
-        front_remove(front, id, &taken[i], &reply);
-    enum target_error error = step_once(client, thread, message, sizeof message);
+        upstream_stub_remove_point(client->session, &taken[i], &reply);
+    enum space_error error = step_once(client, thread, message, sizeof message);
     for (size_t i = 0; i < count; i++) {
-        enum target_error back = front_insert(front, id, &taken[i], &reply);
-        error = error == TARGET_OK ? back : error;
+        enum space_error back = upstream_stub_insert_point(client->session, &taken[i], &reply);
+        error = error == SPACE_OK ? back : error;
     }
     task_mutex_unlock(&front->points);
     buffer_free(&reply);
-    if (error != TARGET_OK) {
+    if (error != SPACE_OK) {
         refuse(client, ERROR_GENERAL, "a breakpoint of another client cannot be stepped over: %s",
-               message[0] ? message : target_error_text(error));
+               message[0] ? message : space_error_text(error));
         return false;
     }
     /* Somebody wanted it halted meanwhile, or something else than the step has stopped it. */
     struct stop stop;
     char text[STOP_REPLY_SIZE];
-    front->target->ops->stop_reply(front->target, text, sizeof text);
+    session_stop_reply(front->session, text, sizeof text);
     *stopped = front->interrupted || !stop_parse(&stop, text) || stop.signal != 5 || stop.watch ||
                stop.kind == 'W' || stop.kind == 'X';
     return true;
@@ -210,12 +210,12 @@ static bool resume_now(struct client *client, const struct resume *resume)
     uint64_t stops = front->stops;
 
     if (resume->steps) {
-        unsigned bits = front_step_default(front, client_id(client));
-        enum target_error error = front_step_bits(front, client_id(client),
-                                                  client->step_bits_set ? client->step_bits : bits);
-        if (error != TARGET_OK) {
+        unsigned bits = upstream_stub_step_default(&front->upstream, client->session);
+        enum space_error error = upstream_stub_step_bits(
+            &front->upstream, client->session, client->step_bits_set ? client->step_bits : bits);
+        if (error != SPACE_OK) {
             refuse(client, ERROR_GENERAL, "the way of stepping cannot be set: %s",
-                   target_error_text(error));
+                   space_error_text(error));
             return false;
         }
     } else if (!resume->reverse && !step_over(client, &stopped)) {
@@ -228,14 +228,14 @@ static bool resume_now(struct client *client, const struct resume *resume)
     }
     front->resuming = true;
     front->stepped = resume->steps;
-    enum target_error error = front->target->ops->resume_packet(
-        front->target, client_id(client), resume->selected > 0 ? (uint64_t)resume->selected : 0,
-        resume->payload, resume->length, message, sizeof message);
+    enum space_error error =
+        session_resume_packet(client->session, resume->selected, resume->payload, resume->length,
+                              message, sizeof message);
     front->resuming = false;
-    if (error == TARGET_OK)
+    if (error == SPACE_OK)
         return true;
-    refuse(client, error == TARGET_RUNNING ? ERROR_BUSY : ERROR_GENERAL,
-           "the target could not be resumed: %s", message[0] ? message : target_error_text(error));
+    refuse(client, error == SPACE_RUNNING ? ERROR_BUSY : ERROR_GENERAL,
+           "the target could not be resumed: %s", message[0] ? message : space_error_text(error));
     return false;
 }
 
@@ -246,10 +246,10 @@ static void resume(struct client *client, const struct resume *resume)
     task_mutex_lock(&front->run);
     front_wait_settled(front);
     switch (front_state(front)) {
-    case TARGET_STATE_HALTED:
+    case SPACE_STATE_HALTED:
         client->waiting = resume_now(client, resume);
         break;
-    case TARGET_STATE_RUNNING:
+    case SPACE_STATE_RUNNING:
         if (resume->whole) {
             /* It goes on already: this client too hears of the next stop. */
             client->waiting = true;
@@ -259,7 +259,7 @@ static void resume(struct client *client, const struct resume *resume)
                    "another client runs the target: it cannot be stepped before it stops");
         }
         break;
-    case TARGET_STATE_LOST:
+    case SPACE_STATE_LOST:
         refuse(client, ERROR_GONE, "the target is not there");
         break;
     }
@@ -292,7 +292,7 @@ void run_do_reverse(struct client *client, const struct request *request)
     struct resume wanted = {
         .selected = resumed_thread(client), .steps = request->text[1] == 's', .reverse = true};
 
-    front_offer(client->front, client_id(client), &offer);
+    upstream_stub_offer(&client->front->upstream, &offer);
     /* A QEMU without a recording aborts when it is asked for this. */
     if (wanted.steps ? !offer.reverse_step : !offer.reverse_continue)
         return;
@@ -315,9 +315,8 @@ void run_do_offer(struct client *client, const struct request *request)
 {
     struct buffer reply = {0};
 
-    if (!front_is_qemu(client->front) && front_state(client->front) == TARGET_STATE_HALTED &&
-        front_ask(client->front, client_id(client), 0, request->text, request->length, &reply) ==
-            TARGET_OK)
+    if (!front_is_qemu(client->front) && front_state(client->front) == SPACE_STATE_HALTED &&
+        session_packet(client->session, 0, request->text, request->length, &reply) == SPACE_OK)
         reply_bytes(client, buffer_bytes(&reply), reply.length);
     else
         reply_text(client, "vCont;c;C;s;S");

@@ -1,7 +1,9 @@
 /* Threads: which there are, what they are called, and which one a client means. On QEMU they are
  * the processors. */
+#include "stub/select.h"
+
 #include "rsp/hex.h"
-#include "stub/handlers.h"
+#include "space/packets.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -15,9 +17,9 @@
 static bool exists(struct client *client, int64_t thread)
 {
     /* While it runs a gdbserver cannot be asked; the client learns it with its next request. */
-    if (!front_is_qemu(client->front) && front_state(client->front) != TARGET_STATE_HALTED)
-        return front_state(client->front) == TARGET_STATE_RUNNING;
-    return front_has_thread(client->front, client_id(client), thread);
+    if (!front_is_qemu(client->front) && front_state(client->front) != SPACE_STATE_HALTED)
+        return front_state(client->front) == SPACE_STATE_RUNNING;
+    return upstream_stub_has_thread(&client->front->upstream, client->session, thread);
 }
 
 void select_do_select(struct client *client, const struct request *request)
@@ -59,7 +61,8 @@ static void reply_id(struct client *client, int64_t thread)
 
     reply_text(client, "%s",
                thread_format(text, client->features.multiprocess,
-                             front_process(client->front, client_id(client)), thread));
+                             upstream_stub_process(&client->front->upstream, client->session),
+                             thread));
 }
 
 void select_do_current(struct client *client, const struct request *request)
@@ -86,12 +89,12 @@ void select_do_first(struct client *client, const struct request *request)
     (void)request;
     free(client->thread_ids);
     client->thread_next = 0;
-    enum target_error error =
-        front_threads(client->front, client_id(client), &client->thread_ids, &client->thread_count);
-    if (error == TARGET_OK)
+    enum space_error error = upstream_stub_threads(&client->front->upstream, client->session,
+                                                   &client->thread_ids, &client->thread_count);
+    if (error == SPACE_OK)
         say_ids(client);
     else
-        reply_target_error(client, error, NULL);
+        reply_space_error(client, error, NULL);
 }
 
 void select_do_next(struct client *client, const struct request *request)
@@ -107,9 +110,8 @@ void select_extra(struct client *client, int64_t thread, char *text, size_t size
     size_t length = 0;
 
     snprintf(payload, sizeof payload, "qThreadExtraInfo,%" PRIx64, (uint64_t)thread);
-    if (front_state(client->front) == TARGET_STATE_HALTED &&
-        front_ask(client->front, client_id(client), 0, payload, strlen(payload), &reply) ==
-            TARGET_OK &&
+    if (front_state(client->front) == SPACE_STATE_HALTED &&
+        session_packet(client->session, 0, payload, strlen(payload), &reply) == SPACE_OK &&
         reply.length / 2 < size &&
         hex_decode((uint8_t *)text, (const char *)buffer_bytes(&reply), reply.length))
         length = reply.length / 2;

@@ -1,3 +1,4 @@
+/* Who is let in, and how all are sent home. */
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* struct ucred */
 #endif

@@ -1,3 +1,4 @@
+/* A stop reply taken apart, and told anew for one client. */
 #include "stub/stop.h"
 
 #include "rsp/hex.h"

@@ -1,3 +1,4 @@
+/* Numbers of threads and processes, in their many spellings. */
 #include "stub/threads.h"
 
 #include "rsp/hex.h"

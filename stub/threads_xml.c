@@ -1,3 +1,4 @@
+/* The list of threads of a gdbserver, with the ids of one client. */
 #include "stub/threads_xml.h"
 
 #include "stub/features.h"

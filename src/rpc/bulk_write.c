@@ -87,7 +87,7 @@ size_t bulk_write_piece(const struct bulk_write *bulk, size_t here)
         return here;
     if (bulk->ended)
         return here; /* only to be dropped */
-    size_t beyond = (size_t)((bulk->offset + bulk->done + here) % TARGET_PAGE_SIZE);
+    size_t beyond = (size_t)((bulk->offset + bulk->done + here) % SPACE_PAGE_SIZE);
     return here < BULK_WRITE_PIECE || here <= beyond ? 0 : here - beyond;
 }
 

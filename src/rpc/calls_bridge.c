@@ -5,6 +5,7 @@
 #include <config.h>
 #endif
 #include "base/log.h"
+#include "space/machine.h"
 #include "wire/protocol.h"
 
 #include <inttypes.h>
@@ -37,36 +38,33 @@ static bool take_version(struct running *running, uint64_t version)
 
 HRESULT call_hello(struct running *running)
 {
-    const struct target_info *info = session_target_info(running->session);
-    static const struct target_info nothing;
+    const struct machine_info info = session_machine(running->session);
 
     if (!take_version(running, running->arguments[1].number))
         return E_INVALIDARG;
     char client[128];
     log_debug("rpc", "%s: this is %s", running->name,
               call_quotable(client, sizeof client, &running->arguments[0].text));
-    if (!info)
-        info = &nothing;
     msgpack_packer *packer = answer_result(&running->answer, S_OK, 2);
     answer_pack_text(packer, PACKAGE_VERSION);
     msgpack_pack_map(packer, 6);
     answer_pack_text(packer, "architecture");
-    answer_pack_text(packer, info->architecture);
+    answer_pack_text(packer, info.architecture);
     answer_pack_text(packer, "pointer_size");
-    msgpack_pack_unsigned_int(packer, info->pointer_size);
+    msgpack_pack_unsigned_int(packer, info.pointer_size);
     answer_pack_text(packer, "big_endian");
-    if (info->order_unknown)
+    if (info.order_unknown)
         msgpack_pack_nil(packer);
-    else if (info->big_endian)
+    else if (info.big_endian)
         msgpack_pack_true(packer);
     else
         msgpack_pack_false(packer);
     answer_pack_text(packer, "processors");
-    msgpack_pack_unsigned_int(packer, info->processors);
+    msgpack_pack_unsigned_int(packer, info.processors);
     answer_pack_text(packer, "page_size");
-    msgpack_pack_unsigned_int(packer, TARGET_PAGE_SIZE);
+    msgpack_pack_unsigned_int(packer, SPACE_PAGE_SIZE);
     answer_pack_text(packer, "upstream");
-    answer_pack_text(packer, info->upstream);
+    answer_pack_text(packer, info.upstream);
     return S_OK;
 }
 
@@ -127,8 +125,8 @@ HRESULT call_get_cache_status(struct running *running)
 
 HRESULT call_get_transport_status(struct running *running)
 {
-    struct target_transport ways[TARGET_TRANSPORTS_MOST];
-    size_t count = session_get_transport_status(running->session, ways, TARGET_TRANSPORTS_MOST);
+    struct space_transport ways[SPACE_TRANSPORTS_MOST];
+    size_t count = session_get_transport_status(running->session, ways, SPACE_TRANSPORTS_MOST);
     msgpack_packer *packer = answer_result(&running->answer, S_OK, 1);
 
     msgpack_pack_map(packer, count);

@@ -99,6 +99,6 @@ void rpc_output_send_answer(struct rpc_connection *connection, struct buffer *fr
 void rpc_output_warn(struct rpc_connection *connection, const msgpack_object_str *call);
 /* The session's listener; context is the connection. */
 void rpc_output_flush_failed(void *context, HRESULT hr, const char *message);
-void rpc_output_state_changed(void *context, enum target_state state, const char *text);
+void rpc_output_state_changed(void *context, enum space_state state, const char *text);
 
 #endif

@@ -104,14 +104,14 @@ void rpc_output_flush_failed(void *context, HRESULT hr, const char *message)
 }
 
 /* What IDebugEventCallbacks would hear, for a client that has asked for it. */
-void rpc_output_state_changed(void *context, enum target_state state, const char *text)
+void rpc_output_state_changed(void *context, enum space_state state, const char *text)
 {
     struct rpc_connection *connection = context;
     size_t before = connection->output.length;
     uint32_t mask = session_event_mask(connection->session);
-    uint64_t status = state == TARGET_STATE_RUNNING  ? DEBUG_STATUS_GO
-                      : state == TARGET_STATE_HALTED ? DEBUG_STATUS_BREAK
-                                                     : DEBUG_STATUS_NO_DEBUGGEE;
+    uint64_t status = state == SPACE_STATE_RUNNING  ? DEBUG_STATUS_GO
+                      : state == SPACE_STATE_HALTED ? DEBUG_STATUS_BREAK
+                                                    : DEBUG_STATUS_NO_DEBUGGEE;
     bool whole = true;
 
     if (connection->gone || mask == 0)
@@ -120,7 +120,7 @@ void rpc_output_state_changed(void *context, enum target_state state, const char
         whole = connection->urgent < CONNECTION_URGENT_MOST &&
                 answer_notify_change(&connection->output, WIRE_NOTIFY_ENGINE_STATE,
                                      DEBUG_CES_EXECUTION_STATUS, status, text);
-    if (mask & DEBUG_EVENT_CHANGE_DEBUGGEE_STATE && state == TARGET_STATE_HALTED)
+    if (mask & DEBUG_EVENT_CHANGE_DEBUGGEE_STATE && state == SPACE_STATE_HALTED)
         whole = whole && connection->urgent < CONNECTION_URGENT_MOST &&
                 answer_notify_change(&connection->output, WIRE_NOTIFY_DEBUGGEE_STATE, DEBUG_CDS_ALL,
                                      0, text);

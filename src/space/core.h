@@ -18,6 +18,7 @@
 struct behind;
 struct doubts;
 struct flush_result;
+struct synced;
 
 struct space {
     struct target *target;
@@ -28,7 +29,8 @@ struct space {
     uint64_t pass;    /* of walks over the sessions that suspend */
     uint64_t changes; /* writes to the target's memory, of all sessions */
     struct view_census census;
-    struct doubts *doubts; /* doubt.c */
+    struct doubts *doubts;
+    struct synced *synced;
     /* Somebody is about to resume: write-back acts as write-through meanwhile, or a busy writer
      * could make new dirty bytes for ever, faster than they are flushed. */
     bool resuming;

@@ -1,11 +1,8 @@
-/* What a debugger front asks beyond dbgeng's calls: memory of a running target, what lies behind
- * virtual pages, monitor commands, who is there. */
+/* Reading virtual memory of a running target through its monitor, past the view. */
 #include "space/call.h"
 #include "space/core.h"
 #include "space/session.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The connection reads its own writes: dirty bytes win over what the target has. */
@@ -60,72 +57,4 @@ HRESULT session_read_live(struct session *session, uint64_t offset, void *buffer
     }
     task_mutex_unlock(&session->mutex);
     return call_finish(&call, done);
-}
-
-HRESULT session_translate(struct session *session, const uint64_t *pages, size_t count,
-                          struct target_translation *found)
-{
-    struct target *target = session->space->target;
-
-    session->message[0] = '\0';
-    enum target_error error =
-        target->ops->translate(target, session->client, session->cpu, pages, count, found);
-    if (error)
-        return session_fail(session, space_hresult(error, SB_ERROR_READ_FAULT), "Translate: %s",
-                            target_error_text(error));
-    return S_OK;
-}
-
-HRESULT session_monitor(struct session *session, const char *command, struct buffer *text)
-{
-    struct target *target = session->space->target;
-
-    session->message[0] = '\0';
-    /* The command may look at what this connection has written, or change what it sees. */
-    if (target->ops->state(target) == TARGET_STATE_HALTED) {
-        HRESULT hr = session_flush(session, NULL);
-        if (FAILED(hr))
-            return hr;
-    }
-    enum target_error error = TARGET_UNSUPPORTED;
-    if (target->ops->monitor)
-        error = target->ops->monitor(target, session->client, session->cpu, command, text);
-    if (error)
-        return session_fail(session, space_hresult(error, E_FAIL), "monitor: %s",
-                            target_error_text(error));
-    return S_OK;
-}
-
-HRESULT session_set_event_mask(struct session *session, uint32_t mask)
-{
-    const uint32_t known = DEBUG_EVENT_CHANGE_DEBUGGEE_STATE | DEBUG_EVENT_CHANGE_ENGINE_STATE;
-
-    session->message[0] = '\0';
-    if (mask && session->no_events)
-        return session_fail(session, E_INVALIDARG, "SetEventCallbacks: %s", session->no_events);
-    if (mask & ~known)
-        return session_fail(
-            session, E_INVALIDARG,
-            "SetEventCallbacks: the mask is 0x%" PRIx32
-            ", it may hold 0x400 (ChangeDebuggeeState) and 0x800 (ChangeEngineState)",
-            mask);
-    session->event_mask = mask;
-    return S_OK;
-}
-
-void session_forbid_events(struct session *session, const char *why)
-{
-    session->no_events = why;
-    if (why)
-        session->event_mask = 0;
-}
-
-uint32_t session_event_mask(const struct session *session)
-{
-    return session->event_mask;
-}
-
-const char *session_name(const struct session *session)
-{
-    return session->name;
 }

@@ -1,4 +1,7 @@
-/* The calls that run and stop the target. */
+/* What runs and stops the target. */
+#include "space/run.h"
+
+#include "space/convert.h"
 #include "space/core.h"
 #include "space/session.h"
 
@@ -92,4 +95,47 @@ void session_cancel(struct session *session)
     struct target *target = session->space->target;
     session->cancelled = true;
     target->ops->wait_cancel(target);
+}
+
+/* --- as a debugger needs it --- */
+
+enum space_state session_state(const struct session *session)
+{
+    struct target *target = session->space->target;
+    return space_state_of(target->ops->state(target));
+}
+
+enum space_error session_resume(struct session *session, char *message, size_t size)
+{
+    struct target *target = session->space->target;
+    return space_error_of(
+        target->ops->resume(target, session->client, TARGET_RESUME_GO, 0, message, size));
+}
+
+enum space_error session_resume_packet(struct session *session, int64_t thread, const void *payload,
+                                       size_t length, char *message, size_t size)
+{
+    struct target *target = session->space->target;
+    return space_error_of(target->ops->resume_packet(target, session->client,
+                                                     thread > 0 ? (uint64_t)thread : 0, payload,
+                                                     length, message, size));
+}
+
+enum space_error session_halt(struct session *session)
+{
+    struct target *target = session->space->target;
+    return space_error_of(target->ops->interrupt(target, session->client));
+}
+
+enum space_error session_wait_halted(struct session *session, double timeout, char *text,
+                                     size_t size)
+{
+    struct target *target = session->space->target;
+    return space_error_of(target->ops->wait(target, session->client, timeout, NULL, text, size));
+}
+
+void session_stop_reply(const struct session *session, char *reply, size_t size)
+{
+    struct target *target = session->space->target;
+    target->ops->stop_reply(target, reply, size);
 }

@@ -83,7 +83,7 @@ void session_parts_of(struct session *session, uint32_t size)
     session->parts_of = size;
 }
 
-target_client session_client(const struct session *session)
+uint32_t session_client(const struct session *session)
 {
     return session->client;
 }
@@ -93,19 +93,38 @@ struct space *session_space(const struct session *session)
     return session->space;
 }
 
-const struct target_info *session_target_info(struct session *session)
+HRESULT session_set_event_mask(struct session *session, uint32_t mask)
 {
-    struct target *target = session->space->target;
-    return target->ops->info(target);
-}
-
-size_t session_get_transport_status(struct session *session, struct target_transport *ways,
-                                    size_t most)
-{
-    struct target *target = session->space->target;
+    const uint32_t known = DEBUG_EVENT_CHANGE_DEBUGGEE_STATE | DEBUG_EVENT_CHANGE_ENGINE_STATE;
 
     session->message[0] = '\0';
-    return target->ops->transports ? target->ops->transports(target, ways, most) : 0;
+    if (mask && session->no_events)
+        return session_fail(session, E_INVALIDARG, "SetEventCallbacks: %s", session->no_events);
+    if (mask & ~known)
+        return session_fail(
+            session, E_INVALIDARG,
+            "SetEventCallbacks: the mask is 0x%" PRIx32
+            ", it may hold 0x400 (ChangeDebuggeeState) and 0x800 (ChangeEngineState)",
+            mask);
+    session->event_mask = mask;
+    return S_OK;
+}
+
+void session_forbid_events(struct session *session, const char *why)
+{
+    session->no_events = why;
+    if (why)
+        session->event_mask = 0;
+}
+
+uint32_t session_event_mask(const struct session *session)
+{
+    return session->event_mask;
+}
+
+const char *session_name(const struct session *session)
+{
+    return session->name;
 }
 
 /* --- processors --- */

@@ -12,20 +12,19 @@
 #include "space/space.h"
 #include "space/types.h"
 #include "spacebridge/hresult.h"
-#include "upstream/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct buffer;
 
 /* NULL when out of memory. name: for the log ("rpc#3"). */
 struct session *session_open(struct space *space, const char *name, enum cache_policy policy,
                              const struct session_listener *listener);
 /* Flush, log what could not be written, free. Suspends as long as the flush takes. */
 void session_close(struct session *session);
-target_client session_client(const struct session *session);
+/* Its number in the queue upstream, where callers take turns; never 0. */
+uint32_t session_client(const struct session *session);
+const char *session_name(const struct session *session);
 struct space *session_space(const struct session *session);
 
 /* The calls that follow are parts of one that asks for so many bytes: what they say of a failure
@@ -136,21 +135,8 @@ struct session_cache_status {
 };
 HRESULT session_get_cache_status(struct session *, struct session_cache_status *status);
 
-/* For the GDB front (src/space/live.c). As session_read_virtual on a target that runs, through its
+/* As session_read_virtual on a target that runs, through its
  * monitor, not cached; E_UNEXPECTED where that cannot be. */
 HRESULT session_read_live(struct session *, uint64_t offset, void *buffer, uint32_t size,
                           uint32_t *done);
-/* What lies behind count pages (multiples of the page size), as the current processor sees them. */
-HRESULT session_translate(struct session *, const uint64_t *pages, size_t count,
-                          struct target_translation *found);
-/* One line for the target's monitor; what it printed is appended to text, also on failure. Writes
- * this session's view back first, as far as the target is halted. */
-HRESULT session_monitor(struct session *, const char *command, struct buffer *text);
-const char *session_name(const struct session *session);
-/* The ways upstream, at most `most` of them. */
-size_t session_get_transport_status(struct session *, struct target_transport *ways, size_t most);
-
-/* Hello. The answer is the target's info as it stands. */
-const struct target_info *session_target_info(struct session *);
-
 #endif

@@ -2,9 +2,11 @@
 #include "space/space.h"
 
 #include "base/log.h"
+#include "space/convert.h"
 #include "space/core.h"
 #include "space/doubt.h"
 #include "space/flush.h"
+#include "space/synced.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,6 +100,8 @@ static void space_state_changed(void *context, enum target_state state, const ch
     struct session *session;
 
     space->resuming = false;
+    if (state != TARGET_STATE_HALTED)
+        synced_forget(space->synced);
     DL_FOREACH(space->sessions, session)
     {
         if (state == TARGET_STATE_RUNNING && session->view.dirty_bytes)
@@ -106,7 +110,7 @@ static void space_state_changed(void *context, enum target_state state, const ch
                         " dirty bytes are kept until it halts",
                         session->name, session->view.dirty_bytes);
         if (session->listener.state_changed)
-            session->listener.state_changed(session->listener.context, state, text);
+            session->listener.state_changed(session->listener.context, space_state_of(state), text);
     }
 }
 
@@ -156,7 +160,10 @@ struct space *space_new(struct target *target, const struct space_config *config
     if (!space)
         return NULL;
     space->doubts = doubts_new();
-    if (!space->doubts) {
+    space->synced = synced_new();
+    if (!space->doubts || !space->synced) {
+        doubts_free(space->doubts);
+        synced_free(space->synced);
         free(space);
         return NULL;
     }
@@ -181,6 +188,7 @@ void space_free(struct space *space)
         return;
     space->target->ops->set_listener(space->target, &nobody);
     doubts_free(space->doubts);
+    synced_free(space->synced);
     free(space);
 }
 

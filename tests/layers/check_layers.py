@@ -5,6 +5,8 @@ Reads the includes and the names of every C file in src/ and stub/ (DIRECTORY: a
 complains, one line each,
 
     layer     a file uses a file of a layer that is none of those below its own
+    passes    a file gets to see, by the headers that it includes, one that its own layer may not use although the
+              headers' layers may: a front that includes a header of space sees nothing of upstream
     circle    files that use each other, directly or over others
     internal  a header of several files' private matters (*_internal.h, *_inside.h)
 
@@ -45,6 +47,11 @@ LAYERS = (
     ("src/client/", ("src/wire/", "src/base/", "include/")),
     ("src/daemon/", ("src/rpc/", "stub/", "src/upstream/", "src/wire/", *_FRONT, *_UPSTREAM)),
 )
+
+# Layers whose files see what they may not use neither directly nor by the headers of others.
+SEALED = ("src/rpc/", "stub/")
+# ... of these layers.
+HIDDEN = "src/upstream/"
 
 _NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 _ATTRIBUTE = re.compile(r"__attribute__\(\((?:[^()]|\([^()]*\))*\)\)")
@@ -105,6 +112,29 @@ def arrows(files):
             if unit and unit != unit_of(path):
                 found.setdefault((unit_of(path), unit), f"{path} uses {name}")
     return found
+
+
+def passed_on(files):
+    """What sealed layers get to see of hidden ones: (file, header that shows it, hidden header)."""
+    shown = {
+        path: sorted({used for used in (find_include(written, path, files) for written in _INCLUDE.findall(text)) if used})
+        for path, text in files.items()
+    }
+    for path in sorted(files):
+        if not path.startswith(SEALED):
+            continue
+        seen, left = {path}, list(shown[path])
+        while left:
+            header = left.pop()
+            if header in seen:
+                continue
+            seen.add(header)
+            for used in shown[header]:
+                if used.startswith(HIDDEN) and used not in seen:
+                    seen.add(used)
+                    yield path, header, used
+                else:
+                    left.append(used)
 
 
 def circles(found):
@@ -172,6 +202,7 @@ def complaints(files):
         above, below = layer_of(user), layer_of(used)
         if above and below and above != below and below not in allowed[above]:
             said.append(f"layer: {reason}, and {above} may not use {below}")
+    said += [f"passes: {path} sees {used} by {header}" for path, header, used in passed_on(files)]
     for group in circles(found):
         said.append(f"circle: {', '.join(group)}")
         inside = set(group)

@@ -51,6 +51,15 @@ FAULTS = {
         {"stub/front.c": '#include "wire/frame.h"\n', "src/wire/frame.h": "int frame;\n"},
         "layer: stub/front.c includes src/wire/frame.h",
     ),
+    "a header of space that shows a front what lies below": (
+        {
+            "stub/front.c": '#include "space/session.h"\n',
+            "src/space/session.h": '#include "space/words.h"\n',
+            "src/space/words.h": '#include "upstream/types.h"\n',
+            "src/upstream/types.h": "enum { SOME };\n",
+        },
+        "passes: stub/front.c sees src/upstream/types.h by src/space/words.h",
+    ),
     "a circle of two": (
         {
             "src/base/one.h": "int one(void);\n",
@@ -94,6 +103,18 @@ def test_names_in_comments_strings_and_members_are_none(tmp_path):
         "int quiet(struct some *one)\n{\n    return text[0] + one->packet_read + bytes_sum(2);\n}\n"
     )
     code, said = check(tmp_path, {"src/base/quiet.c": text})
+    assert (code, said) == (0, "")
+
+
+def test_what_space_keeps_to_itself_is_not_passed_on(tmp_path):
+    files = {
+        "stub/front.c": '#include "space/session.h"\n\nint front(void)\n{\n    return session();\n}\n',
+        "src/space/session.h": "int session(void);\n",
+        "src/space/session.c": '#include "space/session.h"\n#include "upstream/types.h"\n\n'
+        "int session(void)\n{\n    return SOME;\n}\n",
+        "src/upstream/types.h": "enum { SOME };\n",
+    }
+    code, said = check(tmp_path, files)
     assert (code, said) == (0, "")
 
 

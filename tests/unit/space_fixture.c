@@ -12,7 +12,7 @@ static void hear_flush_failed(void *context, HRESULT hr, const char *message)
     snprintf(heard->message, sizeof(heard->message), "%s", message);
 }
 
-static void hear_state_changed(void *context, enum target_state state, const char *text)
+static void hear_state_changed(void *context, enum space_state state, const char *text)
 {
     struct heard *heard = context;
     ck_assert_ptr_nonnull(text);

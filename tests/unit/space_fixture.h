@@ -41,7 +41,7 @@ struct heard {
     unsigned flush_failed, state_changed;
     HRESULT hr;
     char message[512];
-    enum target_state state;
+    enum space_state state;
 };
 
 struct machine {

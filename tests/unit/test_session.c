@@ -1,3 +1,4 @@
+#include "space/machine.h"
 #include "space_fixture.h"
 
 #include <check.h>
@@ -23,7 +24,7 @@ START_TEST(test_sessions_have_their_own_client)
     ck_assert_uint_ne(session_client(machine.a), session_client(machine.b));
     ck_assert_ptr_eq(session_space(machine.a), machine.space);
     ck_assert_ptr_eq(space_target(machine.space), &fake->base);
-    ck_assert_ptr_eq(session_target_info(machine.a), &fake->info);
+    ck_assert_ptr_eq(session_machine(machine.a).architecture, fake->info.architecture);
     session_close(machine.a);
     machine.a = session_open(machine.space, "again", CACHE_OFF, NULL);
     ck_assert_ptr_nonnull(machine.a);
@@ -127,7 +128,7 @@ START_TEST(test_run_and_halt)
     assert_hr(session_get_execution_status(machine.b, &status), S_OK);
     ck_assert_uint_eq(status, DEBUG_STATUS_GO);
     for (int i = 0; i < MANY_SESSIONS; i++)
-        ck_assert_int_eq(machine.heard[i].state, TARGET_STATE_RUNNING);
+        ck_assert_int_eq(machine.heard[i].state, SPACE_STATE_RUNNING);
     assert_hr(session_set_execution_status(machine.b, DEBUG_STATUS_GO), E_UNEXPECTED);
     assert_hr(session_set_execution_status(machine.b, DEBUG_STATUS_STEP_INTO), E_UNEXPECTED);
     assert_hr(session_wait_for_event(machine.a, 20, text, sizeof(text)), S_FALSE);
@@ -163,7 +164,7 @@ START_TEST(test_a_lost_target)
     char text[64];
 
     fake_lose(fake);
-    ck_assert_int_eq(machine.heard[2].state, TARGET_STATE_LOST);
+    ck_assert_int_eq(machine.heard[2].state, SPACE_STATE_LOST);
     assert_hr(session_get_execution_status(machine.a, &status), E_UNEXPECTED);
     assert_hr(session_set_execution_status(machine.a, DEBUG_STATUS_GO), E_UNEXPECTED);
     assert_hr(session_set_execution_status(machine.a, 77), E_INVALIDARG);

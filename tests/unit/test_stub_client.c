@@ -1,7 +1,8 @@
 /* A client's requests on a fake target: what is answered, and what reaches the target. */
 #include "base/log.h"
 #include "fake_front_target.h"
-#include "stub/client.h"
+#include "stub/dispatch.h"
+#include "stub/report.h"
 #include "stub_run.h"
 
 #include <stdarg.h>
@@ -71,7 +72,7 @@ static const char *ask(struct talk *talk, const char *request)
 {
     strcpy(talk->last, "(nothing)");
     talk->console[0] = '\0';
-    client_handle(&talk->client, request, strlen(request));
+    dispatch(&talk->client, request, strlen(request));
     return talk->last;
 }
 
@@ -85,7 +86,7 @@ static void hello(struct talk *talk)
 static void report(struct talk *talk)
 {
     ck_assert(client_stop_due(&talk->client));
-    client_report(&talk->client);
+    report_stop(&talk->client);
 }
 
 START_TEST(memory)
