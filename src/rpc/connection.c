@@ -112,7 +112,8 @@ static enum inbox_overtaking overtake(void *context, const uint8_t *bytes, size_
     const char *fault;
 
     /* The name is looked at first: it is nearly always another. */
-    if (length > OVERTAKING_MOST || !shallow_may_ask(bytes, length, "SetInterrupt") ||
+    if (length > OVERTAKING_MOST ||
+        !shallow_may_ask(bytes, length, wire_call_info(WIRE_CALL_SetInterrupt)->name) ||
         !message_decode(&message, bytes, length, &fault))
         return INBOX_WAITS;
     bool overtakes = call_overtakes(&message);
