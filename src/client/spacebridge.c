@@ -3,6 +3,7 @@
 
 #include "base/endpoint.h"
 #include "client/result.h"
+#include "spacebridge/names.h"
 #include "wire/protocol.h"
 
 #include <stdio.h>
@@ -126,34 +127,9 @@ int spacebridge_is_lost(const spacebridge_t *sb)
 
 const char *spacebridge_hresult_name(HRESULT hr)
 {
-    switch ((uint32_t)hr) {
-    case 0:
-        return "S_OK";
-    case 1:
-        return "S_FALSE";
-    case 0x80004001:
-        return "E_NOTIMPL";
-    case 0x80004005:
-        return "E_FAIL";
-    case 0x8000FFFF:
-        return "E_UNEXPECTED";
-    case 0x80070005:
-        return "E_ACCESSDENIED";
-    case 0x8007000E:
-        return "E_OUTOFMEMORY";
-    case 0x80070057:
-        return "E_INVALIDARG";
-    case 0x8007001D:
-        return "ERROR_WRITE_FAULT";
-    case 0x8007001E:
-        return "ERROR_READ_FAULT";
-    case 0x90000002:
-        return "STATUS_DATATYPE_MISALIGNMENT";
-    case 0xD0000147:
-        return "STATUS_NO_PAGEFILE";
-    default:
-        return "HRESULT";
-    }
+    const char *name = hresult_name(hr);
+
+    return name ? name : "HRESULT";
 }
 
 HRESULT spacebridge_get_hello(spacebridge_t *sb, struct spacebridge_hello *greeting)
