@@ -2,7 +2,7 @@
 #include "spacebridge/spacebridge.h"
 
 #include "base/endpoint.h"
-#include "client/result.h"
+#include "client/call.h"
 #include "spacebridge/names.h"
 #include "wire/protocol.h"
 
@@ -19,16 +19,12 @@ static HRESULT hello(spacebridge_t *sb, struct spacebridge_hello *hello)
     uint64_t pointer_size, processors, page_size;
 
     memset(hello, 0, sizeof *hello);
-    msgpack_packer *packer = link_begin(&sb->link, "Hello", 2);
-    msgpack_pack_str(packer, strlen(CLIENT_NAME));
-    msgpack_pack_str_body(packer, CLIENT_NAME, strlen(CLIENT_NAME));
-    msgpack_pack_int(packer, WIRE_PROTOCOL_VERSION);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 2, &result);
+    const union call_argument arguments[] = {{.text = CLIENT_NAME},
+                                             {.number = WIRE_PROTOCOL_VERSION}};
+    HRESULT hr = call_make(sb, WIRE_CALL_Hello, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
     const msgpack_object *map = &result.values[1];
-    if (map->type != MSGPACK_OBJECT_MAP)
-        return result_nonsense(sb);
     const msgpack_object *architecture = result_map_value(map, "architecture");
     const msgpack_object *upstream = result_map_value(map, "upstream");
     const msgpack_object *big_endian = result_map_value(map, "big_endian");
