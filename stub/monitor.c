@@ -2,6 +2,7 @@
 #include "stub/monitor.h"
 
 #include "rsp/hex.h"
+#include "spacebridge/names.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -100,13 +101,11 @@ static void do_write_io(struct command *command)
 
 /* --- physical memory --- */
 
-static const char *const types[] = {"default", "cached", "uncached", "write-combined"};
-
 /* Takes an optional TYPE off the words. */
 static uint32_t take_type(struct command *command)
 {
-    for (uint32_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (command->count > 1 && strcmp(command->word[1], types[i]) == 0) {
+    for (uint32_t i = 0; physical_flags_name(i); i++) {
+        if (command->count > 1 && strcmp(command->word[1], physical_flags_name(i)) == 0) {
             memmove(&command->word[1], &command->word[2],
                     (command->count - 2) * sizeof *command->word);
             command->count--;

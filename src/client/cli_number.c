@@ -1,6 +1,6 @@
 #include "client/cli_number.h"
 
-#include "spacebridge/hresult.h"
+#include "spacebridge/names.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -82,15 +82,8 @@ bool cli_seconds(const char *text, uint32_t *milliseconds, char *error)
 
 bool cli_physical_type(const char *text, uint32_t *flags, char *error)
 {
-    static const char *const names[] = {
-        [DEBUG_PHYSICAL_DEFAULT] = "default",
-        [DEBUG_PHYSICAL_CACHED] = "cached",
-        [DEBUG_PHYSICAL_UNCACHED] = "uncached",
-        [DEBUG_PHYSICAL_WRITE_COMBINED] = "write-combined",
-    };
-
-    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(text, names[i]) == 0) {
+    for (uint32_t i = 0; physical_flags_name(i); i++) {
+        if (strcmp(text, physical_flags_name(i)) == 0) {
             *flags = i;
             return true;
         }
@@ -100,31 +93,11 @@ bool cli_physical_type(const char *text, uint32_t *flags, char *error)
 
 bool cli_interface(const char *text, int32_t *type, char *error)
 {
-    static const char *const names[] = {
-        "Internal",
-        "Isa",
-        "Eisa",
-        "MicroChannel",
-        "TurboChannel",
-        "PCIBus",
-        "VMEBus",
-        "NuBus",
-        "PCMCIABus",
-        "CBus",
-        "MPIBus",
-        "MPSABus",
-        "ProcessorInternal",
-        "InternalPowerBus",
-        "PNPISABus",
-        "PNPBus",
-        "Vmcs",
-        "ACPIBus",
-    };
     uint64_t number;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcasecmp(text, names[i]) == 0) {
-            *type = (int32_t)i;
+    for (int32_t i = 0; interface_type_name(i); i++) {
+        if (strcasecmp(text, interface_type_name(i)) == 0) {
+            *type = i;
             return true;
         }
     }

@@ -4,6 +4,7 @@
 #include "client/cli_options.h"
 
 #include "spacebridge/hresult.h"
+#include "wire/calls.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -51,29 +52,38 @@ enum {
 #define MANY SIZE_MAX
 
 static const struct command {
-    const char *name;
+    enum wire_call call; /* that it makes, */
+    const char *name;    /* NULL: and whose row names it */
     enum cli_command command;
     unsigned takes;
     size_t least, most;
     const char *operands;
 } commands[] = {
-    {"write-virtual", CLI_WRITE_VIRTUAL, TAKES_UNCACHED, 2, MANY, "ADDRESS DATA..."},
-    {"read-virtual", CLI_READ_VIRTUAL, TAKES_UNCACHED | TAKES_OUTPUT, 2, 2, "ADDRESS SIZE"},
-    {"write-physical", CLI_WRITE_PHYSICAL, TAKES_TYPE, 2, MANY, "ADDRESS DATA..."},
-    {"read-physical", CLI_READ_PHYSICAL, TAKES_TYPE | TAKES_OUTPUT, 2, 2, "ADDRESS SIZE"},
-    {"write-pointers", CLI_WRITE_POINTERS, 0, 2, MANY, "ADDRESS POINTER..."},
-    {"read-pointers", CLI_READ_POINTERS, 0, 2, 2, "ADDRESS COUNT"},
-    {"write-io", CLI_WRITE_IO, TAKES_SIZE | TAKES_BUS, 2, 2, "--size 1|2|4 PORT VALUE"},
-    {"read-io", CLI_READ_IO, TAKES_SIZE | TAKES_BUS, 1, 1, "--size 1|2|4 PORT"},
-    {"translate", CLI_TRANSLATE, 0, 1, 1, "ADDRESS"},
-    {"status", CLI_STATUS, 0, 0, 0, "no operands"},
-    {"transports", CLI_TRANSPORTS, 0, 0, 0, "no operands"},
-    {"go", CLI_GO, 0, 0, 0, "no operands"},
-    {"halt", CLI_HALT, 0, 0, 0, "no operands"},
-    {"step", CLI_STEP, 0, 0, 0, "no operands"},
-    {"wait", CLI_WAIT, 0, 0, 1, "[SECONDS]"},
-    {"flush", CLI_FLUSH, 0, 0, 0, "no operands"},
+    {WIRE_CALL_WriteVirtual, NULL, CLI_WRITE_VIRTUAL, TAKES_UNCACHED, 2, MANY, "ADDRESS DATA..."},
+    {WIRE_CALL_ReadVirtual, NULL, CLI_READ_VIRTUAL, TAKES_UNCACHED | TAKES_OUTPUT, 2, 2,
+     "ADDRESS SIZE"},
+    {WIRE_CALL_WritePhysical, NULL, CLI_WRITE_PHYSICAL, TAKES_TYPE, 2, MANY, "ADDRESS DATA..."},
+    {WIRE_CALL_ReadPhysical, NULL, CLI_READ_PHYSICAL, TAKES_TYPE | TAKES_OUTPUT, 2, 2,
+     "ADDRESS SIZE"},
+    {WIRE_CALL_WritePointersVirtual, NULL, CLI_WRITE_POINTERS, 0, 2, MANY, "ADDRESS POINTER..."},
+    {WIRE_CALL_ReadPointersVirtual, NULL, CLI_READ_POINTERS, 0, 2, 2, "ADDRESS COUNT"},
+    {WIRE_CALL_WriteIo, NULL, CLI_WRITE_IO, TAKES_SIZE | TAKES_BUS, 2, 2,
+     "--size 1|2|4 PORT VALUE"},
+    {WIRE_CALL_ReadIo, NULL, CLI_READ_IO, TAKES_SIZE | TAKES_BUS, 1, 1, "--size 1|2|4 PORT"},
+    {WIRE_CALL_VirtualToPhysical, NULL, CLI_TRANSLATE, 0, 1, 1, "ADDRESS"},
+    {WIRE_CALL_GetExecutionStatus, NULL, CLI_STATUS, 0, 0, 0, "no operands"},
+    {WIRE_CALL_GetTransportStatus, NULL, CLI_TRANSPORTS, 0, 0, 0, "no operands"},
+    {WIRE_CALL_SetExecutionStatus, NULL, CLI_GO, 0, 0, 0, "no operands"},
+    {WIRE_CALL_SetInterrupt, NULL, CLI_HALT, 0, 0, 0, "no operands"},
+    {WIRE_CALL_SetExecutionStatus, "step", CLI_STEP, 0, 0, 0, "no operands"},
+    {WIRE_CALL_WaitForEvent, NULL, CLI_WAIT, 0, 0, 1, "[SECONDS]"},
+    {WIRE_CALL_FlushCache, NULL, CLI_FLUSH, 0, 0, 0, "no operands"},
 };
+
+static const char *command_name(const struct command *command)
+{
+    return command->name ? command->name : wire_call_info(command->call)->command;
+}
 
 enum {
     OPTION_CONNECT = 256,
@@ -246,12 +256,13 @@ static bool command_check(const struct parser *parser, const struct command *com
         if (!(parser->given & names[i].takes & ~command->takes))
             continue;
         snprintf(parser->error, CLI_ERROR_SIZE, "%s: %s does not belong to this command",
-                 command->name, names[i].name);
+                 command_name(command), names[i].name);
         return false;
     }
     if (count < command->least || count > command->most ||
         (command->takes & TAKES_SIZE & ~parser->given)) {
-        snprintf(parser->error, CLI_ERROR_SIZE, "%s takes %s", command->name, command->operands);
+        snprintf(parser->error, CLI_ERROR_SIZE, "%s takes %s", command_name(command),
+                 command->operands);
         return false;
     }
     if (parser->options->json && parser->options->output &&
@@ -289,10 +300,10 @@ enum cli_parsed cli_options_parse(struct cli_options *options, int argc, char **
     const char *name = argv[optind++];
     size_t count = (size_t)(argc - optind);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(name, commands[i].name) != 0)
+        if (strcmp(name, command_name(&commands[i])) != 0)
             continue;
         options->command = commands[i].command;
-        options->command_name = commands[i].name;
+        options->command_name = command_name(&commands[i]);
         if (command_check(&parser, &commands[i], count) &&
             operands_parse(options, argv + optind, count, error))
             return CLI_RUN;

@@ -1,5 +1,5 @@
 /* Run control and the view: libspacebridge's calls that move no data. */
-#include "client/result.h"
+#include "client/call.h"
 #include "spacebridge/spacebridge.h"
 
 #include <string.h>
@@ -8,20 +8,19 @@
 
 HRESULT spacebridge_get_execution_status(spacebridge_t *sb, uint32_t *status)
 {
-    link_begin(&sb->link, "GetExecutionStatus", 0);
-    return result_of_number32(sb, status);
+    return call_number32(sb, WIRE_CALL_GetExecutionStatus, NULL, status);
 }
 
 HRESULT spacebridge_set_execution_status(spacebridge_t *sb, uint32_t status)
 {
-    msgpack_pack_uint32(link_begin(&sb->link, "SetExecutionStatus", 1), status);
-    return result_of_nothing(sb);
+    const union call_argument argument = {.number = status};
+
+    return call_plain(sb, WIRE_CALL_SetExecutionStatus, &argument);
 }
 
 HRESULT spacebridge_set_interrupt(spacebridge_t *sb)
 {
-    link_begin(&sb->link, "SetInterrupt", 0);
-    return result_of_nothing(sb);
+    return call_plain(sb, WIRE_CALL_SetInterrupt, NULL);
 }
 
 HRESULT spacebridge_wait_for_event(spacebridge_t *sb, uint32_t timeout_ms, char *text, size_t size)
@@ -30,50 +29,46 @@ HRESULT spacebridge_wait_for_event(spacebridge_t *sb, uint32_t timeout_ms, char 
 
     if (text && size > 0)
         text[0] = '\0';
-    msgpack_pack_uint32(link_begin(&sb->link, "WaitForEvent", 1), timeout_ms);
-    HRESULT hr = link_call(&sb->link, NULL, 0, timeout_ms == UINT32_MAX ? -1 : timeout_ms / 1000.0,
-                           1, &result);
-    if (SUCCEEDED(hr) && !result_text(&result.values[0], text, text ? size : 0))
-        return result_nonsense(sb);
+    const union call_argument argument = {.number = timeout_ms};
+    const struct call_terms terms = {.longer = timeout_ms == UINT32_MAX ? -1 : timeout_ms / 1000.0};
+    HRESULT hr = call_make(sb, WIRE_CALL_WaitForEvent, &argument, &terms, &result);
+    if (SUCCEEDED(hr))
+        result_text(&result.values[0], text, text ? size : 0);
     return hr;
 }
 
 HRESULT spacebridge_get_number_processors(spacebridge_t *sb, uint32_t *number)
 {
-    link_begin(&sb->link, "GetNumberProcessors", 0);
-    return result_of_number32(sb, number);
+    return call_number32(sb, WIRE_CALL_GetNumberProcessors, NULL, number);
 }
 
 HRESULT spacebridge_get_current_processor(spacebridge_t *sb, uint32_t *processor)
 {
-    link_begin(&sb->link, "GetCurrentProcessor", 0);
-    return result_of_number32(sb, processor);
+    return call_number32(sb, WIRE_CALL_GetCurrentProcessor, NULL, processor);
 }
 
 HRESULT spacebridge_set_current_processor(spacebridge_t *sb, uint32_t processor)
 {
-    msgpack_pack_uint32(link_begin(&sb->link, "SetCurrentProcessor", 1), processor);
-    return result_of_nothing(sb);
+    const union call_argument argument = {.number = processor};
+
+    return call_plain(sb, WIRE_CALL_SetCurrentProcessor, &argument);
 }
 
 /* The view */
 
 HRESULT spacebridge_flush_cache(spacebridge_t *sb, uint64_t *bytes_flushed)
 {
-    link_begin(&sb->link, "FlushCache", 0);
-    return result_of_number(sb, UINT64_MAX, bytes_flushed);
+    return call_number(sb, WIRE_CALL_FlushCache, NULL, bytes_flushed);
 }
 
 HRESULT spacebridge_discard_cache(spacebridge_t *sb, uint64_t *bytes_dropped)
 {
-    link_begin(&sb->link, "DiscardCache", 0);
-    return result_of_number(sb, UINT64_MAX, bytes_dropped);
+    return call_number(sb, WIRE_CALL_DiscardCache, NULL, bytes_dropped);
 }
 
 HRESULT spacebridge_invalidate_cache(spacebridge_t *sb)
 {
-    link_begin(&sb->link, "InvalidateCache", 0);
-    return result_of_nothing(sb);
+    return call_plain(sb, WIRE_CALL_InvalidateCache, NULL);
 }
 
 HRESULT spacebridge_get_cache_status(spacebridge_t *sb, struct spacebridge_cache_status *status)
@@ -98,12 +93,9 @@ HRESULT spacebridge_get_cache_status(spacebridge_t *sb, struct spacebridge_cache
     };
 
     memset(status, 0, sizeof *status);
-    link_begin(&sb->link, "GetCacheStatus", 0);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    HRESULT hr = call_make(sb, WIRE_CALL_GetCacheStatus, NULL, NULL, &result);
     if (FAILED(hr))
         return hr;
-    if (result.values[0].type != MSGPACK_OBJECT_MAP)
-        return result_nonsense(sb);
     const msgpack_object *policy = result_map_value(&result.values[0], "policy");
     if (!policy || !result_text(policy, status->policy, sizeof status->policy))
         return result_nonsense(sb);
@@ -151,12 +143,9 @@ HRESULT spacebridge_get_transport_status(spacebridge_t *sb,
     struct link_result result;
 
     *count = 0;
-    link_begin(&sb->link, "GetTransportStatus", 0);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    HRESULT hr = call_make(sb, WIRE_CALL_GetTransportStatus, NULL, NULL, &result);
     if (FAILED(hr))
         return hr;
-    if (result.values[0].type != MSGPACK_OBJECT_MAP)
-        return result_nonsense(sb);
     const msgpack_object_map *map = &result.values[0].via.map;
     for (size_t i = 0; i < map->size && *count < most; i++, (*count)++)
         if (!take_transport(&map->ptr[i], &transports[*count]))
@@ -166,9 +155,7 @@ HRESULT spacebridge_get_transport_status(spacebridge_t *sb,
 
 HRESULT spacebridge_set_cache_policy(spacebridge_t *sb, const char *policy)
 {
-    msgpack_packer *packer = link_begin(&sb->link, "SetCachePolicy", 1);
+    const union call_argument argument = {.text = policy};
 
-    msgpack_pack_str(packer, strlen(policy));
-    msgpack_pack_str_body(packer, policy, strlen(policy));
-    return result_of_nothing(sb);
+    return call_plain(sb, WIRE_CALL_SetCachePolicy, &argument);
 }

@@ -17,38 +17,6 @@ bool result_number(const msgpack_object *object, uint64_t most, uint64_t *number
     return true;
 }
 
-/* A call without parameters, or whose parameters are packed; its result is nothing. */
-HRESULT result_of_nothing(spacebridge_t *sb)
-{
-    struct link_result result;
-
-    return link_call(&sb->link, NULL, 0, 0, 0, &result);
-}
-
-/* The same; its result is a number up to most, which goes to number where that is not NULL. */
-HRESULT result_of_number(spacebridge_t *sb, uint64_t most, uint64_t *number)
-{
-    struct link_result result;
-    uint64_t value = 0;
-
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
-    if (SUCCEEDED(hr) && !result_number(&result.values[0], most, &value))
-        hr = result_nonsense(sb);
-    if (number)
-        *number = value;
-    return hr;
-}
-
-HRESULT result_of_number32(spacebridge_t *sb, uint32_t *number)
-{
-    uint64_t value;
-
-    HRESULT hr = result_of_number(sb, UINT32_MAX, &value);
-    if (number)
-        *number = (uint32_t)value;
-    return hr;
-}
-
 /* Copy a str; cut where it is too long. */
 bool result_text(const msgpack_object *object, char *text, size_t size)
 {

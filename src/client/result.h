@@ -20,11 +20,4 @@ bool result_text(const msgpack_object *object, char *text, size_t size);
 /* The value of a map's key; NULL where it is not there. */
 const msgpack_object *result_map_value(const msgpack_object *map, const char *key);
 
-/* Make the call that has been packed, whose result is nothing. */
-HRESULT result_of_nothing(spacebridge_t *sb);
-/* The same, where it is a number up to most; it goes to number (0 on failure) where that is not
- * NULL. */
-HRESULT result_of_number(spacebridge_t *sb, uint64_t most, uint64_t *number);
-HRESULT result_of_number32(spacebridge_t *sb, uint32_t *number);
-
 #endif

@@ -2,7 +2,8 @@
 #include "spacebridge/spacebridge.h"
 
 #include "base/endpoint.h"
-#include "client/result.h"
+#include "client/call.h"
+#include "spacebridge/names.h"
 #include "wire/protocol.h"
 
 #include <stdio.h>
@@ -18,16 +19,12 @@ static HRESULT hello(spacebridge_t *sb, struct spacebridge_hello *hello)
     uint64_t pointer_size, processors, page_size;
 
     memset(hello, 0, sizeof *hello);
-    msgpack_packer *packer = link_begin(&sb->link, "Hello", 2);
-    msgpack_pack_str(packer, strlen(CLIENT_NAME));
-    msgpack_pack_str_body(packer, CLIENT_NAME, strlen(CLIENT_NAME));
-    msgpack_pack_int(packer, WIRE_PROTOCOL_VERSION);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 2, &result);
+    const union call_argument arguments[] = {{.text = CLIENT_NAME},
+                                             {.number = WIRE_PROTOCOL_VERSION}};
+    HRESULT hr = call_make(sb, WIRE_CALL_Hello, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
     const msgpack_object *map = &result.values[1];
-    if (map->type != MSGPACK_OBJECT_MAP)
-        return result_nonsense(sb);
     const msgpack_object *architecture = result_map_value(map, "architecture");
     const msgpack_object *upstream = result_map_value(map, "upstream");
     const msgpack_object *big_endian = result_map_value(map, "big_endian");
@@ -126,34 +123,9 @@ int spacebridge_is_lost(const spacebridge_t *sb)
 
 const char *spacebridge_hresult_name(HRESULT hr)
 {
-    switch ((uint32_t)hr) {
-    case 0:
-        return "S_OK";
-    case 1:
-        return "S_FALSE";
-    case 0x80004001:
-        return "E_NOTIMPL";
-    case 0x80004005:
-        return "E_FAIL";
-    case 0x8000FFFF:
-        return "E_UNEXPECTED";
-    case 0x80070005:
-        return "E_ACCESSDENIED";
-    case 0x8007000E:
-        return "E_OUTOFMEMORY";
-    case 0x80070057:
-        return "E_INVALIDARG";
-    case 0x8007001D:
-        return "ERROR_WRITE_FAULT";
-    case 0x8007001E:
-        return "ERROR_READ_FAULT";
-    case 0x90000002:
-        return "STATUS_DATATYPE_MISALIGNMENT";
-    case 0xD0000147:
-        return "STATUS_NO_PAGEFILE";
-    default:
-        return "HRESULT";
-    }
+    const char *name = hresult_name(hr);
+
+    return name ? name : "HRESULT";
 }
 
 HRESULT spacebridge_get_hello(spacebridge_t *sb, struct spacebridge_hello *greeting)

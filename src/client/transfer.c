@@ -1,5 +1,5 @@
 /* Memory, pointers and ports: libspacebridge's transfers. */
-#include "client/result.h"
+#include "client/call.h"
 #include "spacebridge/spacebridge.h"
 #include "wire/protocol.h"
 
@@ -13,7 +13,7 @@
 
 struct transfer {
     spacebridge_t *sb;
-    const char *method;
+    enum wire_call method;
     bool has_flags;
     uint32_t flags;
     void *into;       /* of a read */
@@ -26,36 +26,33 @@ static HRESULT transfer_piece(const struct transfer *transfer, uint64_t offset, 
 {
     spacebridge_t *sb = transfer->sb;
     struct link_result result;
-    uint64_t written;
-    HRESULT hr;
+    union call_argument arguments[3] = {{.number = offset}, {.number = transfer->flags}};
+    union call_argument *last = &arguments[transfer->has_flags ? 2 : 1];
+    struct call_terms terms = {0};
 
-    msgpack_packer *packer = link_begin(&sb->link, transfer->method, transfer->has_flags ? 3 : 2);
-    msgpack_pack_uint64(packer, offset);
-    if (transfer->has_flags)
-        msgpack_pack_uint32(packer, transfer->flags);
     *done = 0;
     if (transfer->into) {
-        msgpack_pack_uint64(packer, size);
-        link_sink(&sb->link, (uint8_t *)transfer->into + at, size);
-        hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
-        if (FAILED(hr))
-            return hr;
-        const msgpack_object *bin = &result.values[0];
-        if (bin->type != MSGPACK_OBJECT_BIN || bin->via.bin.size > size)
-            return result_nonsense(sb);
-        if (bin->via.bin.size > 0 && bin->via.bin.ptr != (char *)transfer->into + at)
-            memcpy((uint8_t *)transfer->into + at, bin->via.bin.ptr, bin->via.bin.size);
-        *done = bin->via.bin.size;
-        return hr;
+        *last = (union call_argument){.number = size};
+        terms.into = (uint8_t *)transfer->into + at;
+        terms.into_most = size;
+    } else {
+        last->bin =
+            (struct call_bytes){size > 0 ? (const uint8_t *)transfer->from + at : NULL, size};
     }
-    msgpack_pack_bin(packer, size);
-    hr = link_call(&sb->link, size > 0 ? (const uint8_t *)transfer->from + at : NULL, size, 0, 1,
-                   &result);
+    HRESULT hr = call_make(sb, transfer->method, arguments, &terms, &result);
     if (FAILED(hr))
         return hr;
-    if (!result_number(&result.values[0], size, &written))
+    if (!transfer->into) {
+        uint64_t written = result.values[0].via.u64;
+        *done = written <= size ? (size_t)written : 0;
+        return written <= size ? hr : result_nonsense(sb);
+    }
+    const msgpack_object_bin *bin = &result.values[0].via.bin;
+    if (bin->size > size)
         return result_nonsense(sb);
-    *done = (size_t)written;
+    if (bin->size > 0 && bin->ptr != (char *)terms.into)
+        memcpy(terms.into, bin->ptr, bin->size);
+    *done = bin->size;
     return hr;
 }
 
@@ -88,7 +85,7 @@ static HRESULT transfer_all(const struct transfer *transfer, uint64_t offset, si
         hr = S_OK;
     if (SUCCEEDED(hr) && total < size && link->message[0] == '\0')
         snprintf(link->message, sizeof link->message, "%s: %zu of %zu bytes, up to 0x%" PRIx64,
-                 transfer->method, total, size, offset + total);
+                 wire_call_info(transfer->method)->name, total, size, offset + total);
     if (done)
         *done = total;
     return hr;
@@ -114,42 +111,42 @@ static HRESULT transfer_write(struct transfer *transfer, uint64_t offset, const 
 HRESULT spacebridge_read_virtual(spacebridge_t *sb, uint64_t offset, void *buffer, size_t size,
                                  size_t *bytes_read)
 {
-    struct transfer transfer = {.sb = sb, .method = "ReadVirtual"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_ReadVirtual};
     return transfer_read(&transfer, offset, buffer, size, bytes_read);
 }
 
 HRESULT spacebridge_write_virtual(spacebridge_t *sb, uint64_t offset, const void *buffer,
                                   size_t size, size_t *bytes_written)
 {
-    struct transfer transfer = {.sb = sb, .method = "WriteVirtual"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_WriteVirtual};
     return transfer_write(&transfer, offset, buffer, size, bytes_written);
 }
 
 HRESULT spacebridge_read_virtual_uncached(spacebridge_t *sb, uint64_t offset, void *buffer,
                                           size_t size, size_t *bytes_read)
 {
-    struct transfer transfer = {.sb = sb, .method = "ReadVirtualUncached"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_ReadVirtualUncached};
     return transfer_read(&transfer, offset, buffer, size, bytes_read);
 }
 
 HRESULT spacebridge_write_virtual_uncached(spacebridge_t *sb, uint64_t offset, const void *buffer,
                                            size_t size, size_t *bytes_written)
 {
-    struct transfer transfer = {.sb = sb, .method = "WriteVirtualUncached"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_WriteVirtualUncached};
     return transfer_write(&transfer, offset, buffer, size, bytes_written);
 }
 
 HRESULT spacebridge_read_physical(spacebridge_t *sb, uint64_t offset, void *buffer, size_t size,
                                   size_t *bytes_read)
 {
-    struct transfer transfer = {.sb = sb, .method = "ReadPhysical"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_ReadPhysical};
     return transfer_read(&transfer, offset, buffer, size, bytes_read);
 }
 
 HRESULT spacebridge_write_physical(spacebridge_t *sb, uint64_t offset, const void *buffer,
                                    size_t size, size_t *bytes_written)
 {
-    struct transfer transfer = {.sb = sb, .method = "WritePhysical"};
+    struct transfer transfer = {.sb = sb, .method = WIRE_CALL_WritePhysical};
     return transfer_write(&transfer, offset, buffer, size, bytes_written);
 }
 
@@ -157,7 +154,7 @@ HRESULT spacebridge_read_physical2(spacebridge_t *sb, uint64_t offset, uint32_t 
                                    size_t size, size_t *bytes_read)
 {
     struct transfer transfer = {
-        .sb = sb, .method = "ReadPhysical2", .has_flags = true, .flags = flags};
+        .sb = sb, .method = WIRE_CALL_ReadPhysical2, .has_flags = true, .flags = flags};
     return transfer_read(&transfer, offset, buffer, size, bytes_read);
 }
 
@@ -165,14 +162,16 @@ HRESULT spacebridge_write_physical2(spacebridge_t *sb, uint64_t offset, uint32_t
                                     const void *buffer, size_t size, size_t *bytes_written)
 {
     struct transfer transfer = {
-        .sb = sb, .method = "WritePhysical2", .has_flags = true, .flags = flags};
+        .sb = sb, .method = WIRE_CALL_WritePhysical2, .has_flags = true, .flags = flags};
     return transfer_write(&transfer, offset, buffer, size, bytes_written);
 }
 
 /* Pointers */
 
-static HRESULT too_many(spacebridge_t *sb, const char *method, uint32_t count)
+static HRESULT too_many(spacebridge_t *sb, enum wire_call call, uint32_t count)
 {
+    const char *method = wire_call_info(call)->name;
+
     link_begin(&sb->link, method, 0); /* only for a clean slate: nothing is sent */
     if (spacebridge_is_lost(sb))
         return E_UNEXPECTED;
@@ -185,21 +184,19 @@ static HRESULT too_many(spacebridge_t *sb, const char *method, uint32_t count)
 HRESULT spacebridge_read_pointers_virtual(spacebridge_t *sb, uint32_t count, uint64_t offset,
                                           uint64_t *pointers)
 {
+    const union call_argument arguments[] = {{.number = count}, {.number = offset}};
     struct link_result result;
 
     if (count > WIRE_POINTERS_MOST)
-        return too_many(sb, "ReadPointersVirtual", count);
-    msgpack_packer *packer = link_begin(&sb->link, "ReadPointersVirtual", 2);
-    msgpack_pack_uint32(packer, count);
-    msgpack_pack_uint64(packer, offset);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+        return too_many(sb, WIRE_CALL_ReadPointersVirtual, count);
+    HRESULT hr = call_make(sb, WIRE_CALL_ReadPointersVirtual, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object *array = &result.values[0];
-    if (array->type != MSGPACK_OBJECT_ARRAY || array->via.array.size != count)
+    const msgpack_object_array *array = &result.values[0].via.array;
+    if (array->size != count)
         return result_nonsense(sb);
     for (uint32_t i = 0; i < count; i++)
-        if (!result_number(&array->via.array.ptr[i], UINT64_MAX, &pointers[i]))
+        if (!result_number(&array->ptr[i], UINT64_MAX, &pointers[i]))
             return result_nonsense(sb);
     return hr;
 }
@@ -207,51 +204,57 @@ HRESULT spacebridge_read_pointers_virtual(spacebridge_t *sb, uint32_t count, uin
 HRESULT spacebridge_write_pointers_virtual(spacebridge_t *sb, uint32_t count, uint64_t offset,
                                            const uint64_t *pointers)
 {
+    const union call_argument arguments[] = {{.number = offset},
+                                             {.pointers = {.at = pointers, .count = count}}};
+
     if (count > WIRE_POINTERS_MOST)
-        return too_many(sb, "WritePointersVirtual", count);
-    msgpack_packer *packer = link_begin(&sb->link, "WritePointersVirtual", 2);
-    msgpack_pack_uint64(packer, offset);
-    msgpack_pack_array(packer, count);
-    for (uint32_t i = 0; i < count; i++)
-        msgpack_pack_uint64(packer, pointers[i]);
-    return result_of_nothing(sb);
+        return too_many(sb, WIRE_CALL_WritePointersVirtual, count);
+    return call_plain(sb, WIRE_CALL_WritePointersVirtual, arguments);
 }
 
 /* Ports */
-
-static msgpack_packer *io_begin(spacebridge_t *sb, const char *method, int32_t interface_type,
-                                uint32_t bus_number, uint32_t address_space, uint64_t offset)
-{
-    msgpack_packer *packer = link_begin(&sb->link, method, 5);
-
-    msgpack_pack_int32(packer, interface_type);
-    msgpack_pack_uint32(packer, bus_number);
-    msgpack_pack_uint32(packer, address_space);
-    msgpack_pack_uint64(packer, offset);
-    return packer;
-}
 
 HRESULT spacebridge_read_io(spacebridge_t *sb, int32_t interface_type, uint32_t bus_number,
                             uint32_t address_space, uint64_t offset, void *buffer, uint32_t size,
                             uint32_t *bytes_read)
 {
+    const union call_argument arguments[] = {{.interface_type = interface_type},
+                                             {.number = bus_number},
+                                             {.number = address_space},
+                                             {.number = offset},
+                                             {.number = size}};
     struct link_result result;
 
     if (bytes_read)
         *bytes_read = 0;
-    msgpack_packer *packer =
-        io_begin(sb, "ReadIo", interface_type, bus_number, address_space, offset);
-    msgpack_pack_uint32(packer, size);
-    HRESULT hr = link_call(&sb->link, NULL, 0, 0, 1, &result);
+    HRESULT hr = call_make(sb, WIRE_CALL_ReadIo, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object *bin = &result.values[0];
-    if (bin->type != MSGPACK_OBJECT_BIN || bin->via.bin.size > size)
+    const msgpack_object_bin *bin = &result.values[0].via.bin;
+    if (bin->size > size)
         return result_nonsense(sb);
-    if (bin->via.bin.size > 0)
-        memcpy(buffer, bin->via.bin.ptr, bin->via.bin.size);
+    if (bin->size > 0)
+        memcpy(buffer, bin->ptr, bin->size);
     if (bytes_read)
-        *bytes_read = bin->via.bin.size;
+        *bytes_read = bin->size;
+    return hr;
+}
+
+/* Make a call whose result counts up to most of something. */
+static HRESULT counted(spacebridge_t *sb, enum wire_call call, const union call_argument *arguments,
+                       uint32_t most, uint32_t *count)
+{
+    uint64_t done;
+
+    if (count)
+        *count = 0;
+    HRESULT hr = call_number(sb, call, arguments, &done);
+    if (FAILED(hr))
+        return hr;
+    if (done > most)
+        return result_nonsense(sb);
+    if (count)
+        *count = (uint32_t)done;
     return hr;
 }
 
@@ -259,66 +262,44 @@ HRESULT spacebridge_write_io(spacebridge_t *sb, int32_t interface_type, uint32_t
                              uint32_t address_space, uint64_t offset, const void *buffer,
                              uint32_t size, uint32_t *bytes_written)
 {
-    struct link_result result;
-    uint64_t written = 0;
-
-    if (bytes_written)
-        *bytes_written = 0;
-    msgpack_packer *packer =
-        io_begin(sb, "WriteIo", interface_type, bus_number, address_space, offset);
     if (size > WIRE_BUFFER_MOST)
         size = WIRE_BUFFER_MOST; /* refused by the daemon all the same */
-    msgpack_pack_bin(packer, size);
-    HRESULT hr = link_call(&sb->link, buffer, size, 0, 1, &result);
-    if (FAILED(hr))
-        return hr;
-    if (!result_number(&result.values[0], size, &written))
-        return result_nonsense(sb);
-    if (bytes_written)
-        *bytes_written = (uint32_t)written;
-    return hr;
+    const union call_argument arguments[] = {{.interface_type = interface_type},
+                                             {.number = bus_number},
+                                             {.number = address_space},
+                                             {.number = offset},
+                                             {.bin = {.at = buffer, .size = size}}};
+
+    return counted(sb, WIRE_CALL_WriteIo, arguments, size, bytes_written);
 }
 
-static HRESULT fill(spacebridge_t *sb, const char *method, uint64_t start, uint32_t size,
+static HRESULT fill(spacebridge_t *sb, enum wire_call call, uint64_t start, uint32_t size,
                     const void *pattern, uint32_t pattern_size, uint32_t *filled)
 {
-    struct link_result result;
-    uint64_t done = 0;
-
-    if (filled)
-        *filled = 0;
-    msgpack_packer *packer = link_begin(&sb->link, method, 3);
     if (pattern_size > WIRE_BUFFER_MOST)
         pattern_size = WIRE_BUFFER_MOST;
-    msgpack_pack_uint64(packer, start);
-    msgpack_pack_uint32(packer, size);
-    msgpack_pack_bin(packer, pattern_size);
-    HRESULT hr =
-        link_call(&sb->link, pattern_size > 0 ? pattern : NULL, pattern_size, 0, 1, &result);
-    if (FAILED(hr))
-        return hr;
-    if (!result_number(&result.values[0], size, &done))
-        return result_nonsense(sb);
-    if (filled)
-        *filled = (uint32_t)done;
-    return hr;
+    const union call_argument arguments[] = {
+        {.number = start}, {.number = size}, {.bin = {.at = pattern, .size = pattern_size}}};
+
+    return counted(sb, call, arguments, size, filled);
 }
 
 HRESULT spacebridge_fill_virtual(spacebridge_t *sb, uint64_t start, uint32_t size,
                                  const void *pattern, uint32_t pattern_size, uint32_t *filled)
 {
-    return fill(sb, "FillVirtual", start, size, pattern, pattern_size, filled);
+    return fill(sb, WIRE_CALL_FillVirtual, start, size, pattern, pattern_size, filled);
 }
 
 HRESULT spacebridge_fill_physical(spacebridge_t *sb, uint64_t start, uint32_t size,
                                   const void *pattern, uint32_t pattern_size, uint32_t *filled)
 {
-    return fill(sb, "FillPhysical", start, size, pattern, pattern_size, filled);
+    return fill(sb, WIRE_CALL_FillPhysical, start, size, pattern, pattern_size, filled);
 }
 
 HRESULT spacebridge_virtual_to_physical(spacebridge_t *sb, uint64_t virtual_address,
                                         uint64_t *physical_address)
 {
-    msgpack_pack_uint64(link_begin(&sb->link, "VirtualToPhysical", 1), virtual_address);
-    return result_of_number(sb, UINT64_MAX, physical_address);
+    const union call_argument argument = {.number = virtual_address};
+
+    return call_number(sb, WIRE_CALL_VirtualToPhysical, &argument, physical_address);
 }

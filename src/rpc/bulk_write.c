@@ -11,10 +11,6 @@
 #define BIN_32    0xc6u
 #define BIN_HEAD  5u /* bin 32 and its length; no shorter form holds so much */
 
-static const char write_physical[] = "WritePhysical";
-static const char write_physical2[] = "WritePhysical2";
-static const char write_uncached[] = "WriteVirtualUncached";
-
 static uint32_t big_endian(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -25,17 +21,18 @@ static bool take_call(struct bulk_write *bulk, const struct message *message)
 {
     union argument arguments[PARAMS_MOST];
 
-    if (call_is(message, write_physical, arguments)) {
-        bulk->call = write_physical;
+    if (call_is(message, WIRE_CALL_WritePhysical, arguments)) {
+        bulk->method = WIRE_CALL_WritePhysical;
         bulk->flags = DEBUG_PHYSICAL_DEFAULT;
-    } else if (call_is(message, write_physical2, arguments)) {
-        bulk->call = write_physical2;
+    } else if (call_is(message, WIRE_CALL_WritePhysical2, arguments)) {
+        bulk->method = WIRE_CALL_WritePhysical2;
         bulk->flags = (uint32_t)arguments[1].number;
-    } else if (call_is(message, write_uncached, arguments)) {
-        bulk->call = write_uncached;
+    } else if (call_is(message, WIRE_CALL_WriteVirtualUncached, arguments)) {
+        bulk->method = WIRE_CALL_WriteVirtualUncached;
     } else {
         return false;
     }
+    bulk->call = wire_call_info(bulk->method)->name;
     bulk->id = message->id;
     bulk->offset = arguments[0].number;
     return true;
@@ -96,7 +93,7 @@ static HRESULT write_piece(const struct bulk_write *bulk, struct session *sessio
 {
     uint64_t offset = bulk->offset + bulk->done;
 
-    if (bulk->call == write_uncached)
+    if (bulk->method == WIRE_CALL_WriteVirtualUncached)
         return session_write_virtual_uncached(session, offset, bytes, length, done);
     return session_write_physical(session, bulk->call, offset, bulk->flags, bytes, length, done);
 }

@@ -24,6 +24,7 @@ struct buffer;
 
 struct bulk_write {
     const char *call; /* its name; NULL: there is none under way */
+    enum wire_call method;
     uint32_t id;
     uint64_t offset;
     uint32_t flags;

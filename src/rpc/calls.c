@@ -1,75 +1,36 @@
+/* Which handler carries out a request, and the response that is made of what it says. */
 #include "rpc/calls.h"
 
 #include "base/log.h"
-#include "rpc/calls_internal.h"
+#include "rpc/handler.h"
 
 #include <stdio.h>
 
 /* An HRESULT as it travels: the sign is part of it. */
 #define HEX_HRESULT(hr) ((unsigned)(uint32_t)(hr))
 
-struct call {
-    const char *name;
-    call_handler *handler;
-    unsigned count;
-    struct param params[PARAMS_MOST];
+static call_handler *const handlers[] = {
+#define CALL(name, function, ...) [WIRE_CALL_##name] = call_##function,
+#include "wire/calls.def"
 };
 
-#define OFFSET "Offset", PARAM_ULONG64
-#define SIZE   "BufferSize", PARAM_SIZE
-#define BUFFER "Buffer", PARAM_BIN
-#define FLAGS  "Flags", PARAM_ULONG
-#define PORT                                                                                       \
-    {"InterfaceType", PARAM_INTERFACE}, {"BusNumber", PARAM_ULONG}, {"AddressSpace", PARAM_ULONG}, \
-    {                                                                                              \
-        OFFSET                                                                                     \
-    }
-
-static const struct call calls[] = {
-    {"Hello", call_hello, 2, {{"ClientName", PARAM_TEXT}, {"ProtocolVersion", PARAM_ULONG64}}},
-    {"ReadVirtual", call_read_virtual, 2, {{OFFSET}, {SIZE}}},
-    {"ReadVirtualUncached", call_read_virtual_uncached, 2, {{OFFSET}, {SIZE}}},
-    {"WriteVirtual", call_write_virtual, 2, {{OFFSET}, {BUFFER}}},
-    {"WriteVirtualUncached", call_write_virtual_uncached, 2, {{OFFSET}, {BUFFER}}},
-    {"ReadPointersVirtual", call_read_pointers_virtual, 2, {{"Count", PARAM_COUNT}, {OFFSET}}},
-    {"WritePointersVirtual", call_write_pointers_virtual, 2, {{OFFSET}, {"Ptrs", PARAM_POINTERS}}},
-    {"ReadPhysical", call_read_physical, 2, {{OFFSET}, {SIZE}}},
-    {"ReadPhysical2", call_read_physical2, 3, {{OFFSET}, {FLAGS}, {SIZE}}},
-    {"WritePhysical", call_write_physical, 2, {{OFFSET}, {BUFFER}}},
-    {"WritePhysical2", call_write_physical2, 3, {{OFFSET}, {FLAGS}, {BUFFER}}},
-    {"ReadIo", call_read_io, 5, {PORT, {SIZE}}},
-    {"WriteIo", call_write_io, 5, {PORT, {BUFFER}}},
-    {"FillVirtual",
-     call_fill_virtual,
-     3,
-     {{"Start", PARAM_ULONG64}, {"Size", PARAM_ULONG}, {"Pattern", PARAM_BIN}}},
-    {"FillPhysical",
-     call_fill_physical,
-     3,
-     {{"Start", PARAM_ULONG64}, {"Size", PARAM_ULONG}, {"Pattern", PARAM_BIN}}},
-    {"VirtualToPhysical", call_virtual_to_physical, 1, {{"Virtual", PARAM_ULONG64}}},
-    {"GetExecutionStatus", call_get_execution_status, 0, {{0}}},
-    {"SetExecutionStatus", call_set_execution_status, 1, {{"Status", PARAM_ULONG}}},
-    {"SetInterrupt", call_set_interrupt, 0, {{0}}},
-    {"WaitForEvent", call_wait_for_event, 1, {{"Timeout", PARAM_ULONG}}},
-    {"GetNumberProcessors", call_get_number_processors, 0, {{0}}},
-    {"GetCurrentProcessor", call_get_current_processor, 0, {{0}}},
-    {"SetCurrentProcessor", call_set_current_processor, 1, {{"Processor", PARAM_ULONG}}},
-    {"SetEventCallbacks", call_set_event_callbacks, 1, {{"Mask", PARAM_ULONG}}},
-    {"FlushCache", call_flush_cache, 0, {{0}}},
-    {"DiscardCache", call_discard_cache, 0, {{0}}},
-    {"InvalidateCache", call_invalidate_cache, 0, {{0}}},
-    {"GetCacheStatus", call_get_cache_status, 0, {{0}}},
-    {"GetTransportStatus", call_get_transport_status, 0, {{0}}},
-    {"SetCachePolicy", call_set_cache_policy, 1, {{"Policy", PARAM_TEXT}}},
-};
-
-static const struct call *call_find(const msgpack_object *method)
+/* WIRE_CALLS: there is no such call. */
+static enum wire_call call_find(const msgpack_object *method)
 {
-    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-        if (message_text_is(method, calls[i].name))
-            return &calls[i];
-    return NULL;
+    unsigned call = 0;
+
+    while (call < WIRE_CALLS && !message_text_is(method, wire_call_info(call)->name))
+        call++;
+    return call;
+}
+
+static bool arguments_take(enum wire_call call, const msgpack_object *params,
+                           union argument *arguments, char *message)
+{
+    const struct wire_call_info *info = wire_call_info(call);
+
+    return params_check(info->name, info->params, wire_params_count(info->params), params,
+                        arguments, message);
 }
 
 /* Carrying out */
@@ -90,7 +51,7 @@ static const char *reason(struct running *running, HRESULT hr)
 
 static HRESULT carry_out(struct running *running, const struct message *request)
 {
-    const struct call *call = call_find(&request->method);
+    enum wire_call call = call_find(&request->method);
     char quoted[64];
 
     if (request->method.type != MSGPACK_OBJECT_STR) {
@@ -98,17 +59,16 @@ static HRESULT carry_out(struct running *running, const struct message *request)
                  "the method's name must be a str, not %s", message_kind(&request->method));
         return E_INVALIDARG;
     }
-    if (!call) {
+    if (call == WIRE_CALLS) {
         snprintf(running->message, sizeof running->message, "there is no method \"%s\"",
                  call_quotable(quoted, sizeof quoted, &request->method.via.str));
         return E_NOTIMPL;
     }
-    running->call = call->name;
-    if (!params_check(call->name, call->params, call->count, &request->params, running->arguments,
-                      running->message))
+    running->call = wire_call_info(call)->name;
+    if (!arguments_take(call, &request->params, running->arguments, running->message))
         return E_INVALIDARG;
-    log_trace("rpc", "%s: %s", running->name, call->name);
-    return call->handler(running);
+    log_trace("rpc", "%s: %s", running->name, running->call);
+    return handlers[call](running);
 }
 
 /* Make the response whole. False: no memory even for an error. */
@@ -147,17 +107,17 @@ bool call_answer_number(struct session *session, const char *name, const char *c
     return finish(&running, call_result_number(&running, hr, number));
 }
 
-bool call_is(const struct message *request, const char *name, union argument *arguments)
+bool call_is(const struct message *request, enum wire_call call, union argument *arguments)
 {
-    const struct call *call;
     char why[PARAMS_MESSAGE_SIZE];
 
-    return request->type == MESSAGE_REQUEST && message_text_is(&request->method, name) &&
-           (call = call_find(&request->method)) != NULL &&
-           params_check(name, call->params, call->count, &request->params, arguments, why);
+    return request->type == MESSAGE_REQUEST &&
+           message_text_is(&request->method, wire_call_info(call)->name) &&
+           arguments_take(call, &request->params, arguments, why);
 }
 
 bool call_overtakes(const struct message *request)
 {
-    return request->type == MESSAGE_REQUEST && message_text_is(&request->method, "SetInterrupt");
+    return request->type == MESSAGE_REQUEST &&
+           message_text_is(&request->method, wire_call_info(WIRE_CALL_SetInterrupt)->name);
 }

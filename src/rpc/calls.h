@@ -1,11 +1,12 @@
-/* The calls of the protocol: one table of names, parameters and handlers. A request is checked
- * whole before anything is done. Contract: docs/protocol.md. */
+/* The calls of the protocol: a request is checked whole, against its row of wire/calls.def,
+ * before anything is done. Contract: docs/protocol.md. */
 #ifndef SB_RPC_CALLS_H
 #define SB_RPC_CALLS_H
 
 #include "base/buffer.h"
 #include "rpc/params.h"
 #include "space/session.h"
+#include "wire/calls.h"
 #include "wire/message.h"
 
 #include <stdbool.h>
@@ -22,7 +23,7 @@ bool call_answer_number(struct session *session, const char *name, const char *c
                         HRESULT hr, const char *message, uint64_t number, struct buffer *reply);
 /* Is this a request for that call, with arguments that it can be given? They are set then
  * (PARAMS_MOST of them). */
-bool call_is(const struct message *request, const char *name, union argument *arguments);
+bool call_is(const struct message *request, enum wire_call call, union argument *arguments);
 
 /* Is this the one call that overtakes the others of its connection? It never suspends. */
 bool call_overtakes(const struct message *request);

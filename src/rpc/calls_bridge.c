@@ -1,5 +1,5 @@
 /* What dbgeng has no call for: the greeting, the cache, the ways to the target. */
-#include "rpc/calls_internal.h"
+#include "rpc/handler.h"
 
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -36,7 +36,7 @@ static bool take_version(struct running *running, uint64_t version)
     return true;
 }
 
-HRESULT call_hello(struct running *running)
+HRESULT call_get_hello(struct running *running)
 {
     const struct machine_info info = session_machine(running->session);
 

@@ -1,5 +1,5 @@
 /* Memory by virtual and by physical address, pointers, fills, and where a page lies. */
-#include "rpc/calls_internal.h"
+#include "rpc/handler.h"
 
 #include <inttypes.h>
 #include <stdio.h>

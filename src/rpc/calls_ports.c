@@ -1,5 +1,5 @@
 /* The processor's port space. */
-#include "rpc/calls_internal.h"
+#include "rpc/handler.h"
 
 HRESULT call_read_io(struct running *running)
 {

@@ -1,5 +1,5 @@
 /* Running and halting, events, processors. */
-#include "rpc/calls_internal.h"
+#include "rpc/handler.h"
 
 HRESULT call_get_execution_status(struct running *running)
 {

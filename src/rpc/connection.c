@@ -1,13 +1,18 @@
+/* A connection's life, and the task that carries out its requests. */
+#include "rpc/connection.h"
+
 #include "base/busy_poll.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "rpc/answer.h"
+#include "base/task.h"
 #include "rpc/calls.h"
-#include "rpc/connection_internal.h"
+#include "rpc/inbox.h"
+#include "rpc/outbox.h"
 #include "rpc/port_batch.h"
-#include "wire/protocol.h"
+#include "rpc/trim.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,25 +20,52 @@
 
 /* Requests carried out at a stretch: then the others of the daemon have their turn. */
 #define TURN_REQUESTS 128u
-/* An empty buffer larger than this is given back. */
-#define BUFFER_KEPT ((size_t)16 * 1024)
+/* No request that may overtake is longer: three short values and a method's name. */
+#define OVERTAKING_MOST 64u
+/* Seconds between looks at a peer that we are not reading from: is it still there? */
+#define LOOK_INTERVAL 1.0
 /* Seconds that a peer has for taking in the last words before the connection is closed, and bytes
  * that it may send meanwhile, which are thrown away. */
 #define LINGER     2.0
 #define WASTE_MOST ((size_t)1024 * 1024)
 
-void rpc_connection_watch(struct rpc_connection *connection)
+struct rpc_connection {
+    struct rpc_connection_config config;
+    char name[32];
+    struct ev_loop *loop;
+    int fd;
+    ev_io reader;
+    ev_timer look; /* while not reading */
+    struct session *session;
+    struct task_cond changed; /* whatever the task may be waiting for */
+    struct inbox inbox;
+    struct outbox outbox;
+    struct buffer current; /* the request that is being carried out */
+    struct buffer reply;   /* its answer, as it is put together */
+    bool input_ended;      /* the peer has closed its sending side */
+    bool gone;             /* nothing can be read or written any more */
+    bool stopping;         /* asked to end */
+    const char *fault;     /* what it sent is no message; static text */
+    HRESULT fault_hr;
+};
+
+/* What the peer sends is read no more, for good. */
+static bool input_done(const struct rpc_connection *connection)
 {
-    bool reading = !rpc_input_done(connection) && !rpc_input_full(connection);
+    return connection->input_ended || connection->gone || connection->stopping || connection->fault;
+}
+
+/* Start or stop the watchers as the state asks for. */
+static void watch(struct rpc_connection *connection)
+{
+    bool reading = !input_done(connection) && !inbox_full(&connection->inbox) &&
+                   !outbox_urgent_full(&connection->outbox);
 
     if (reading)
         ev_io_start(connection->loop, &connection->reader);
     else
         ev_io_stop(connection->loop, &connection->reader);
-    if (!connection->gone && connection->output.length > 0)
-        ev_io_start(connection->loop, &connection->writer);
-    else
-        ev_io_stop(connection->loop, &connection->writer);
+    outbox_watch(&connection->outbox);
     if (!reading && !connection->gone) {
         if (!ev_is_active(&connection->look))
             ev_timer_again(connection->loop, &connection->look);
@@ -42,24 +74,124 @@ void rpc_connection_watch(struct rpc_connection *connection)
     }
 }
 
-void rpc_connection_trim(struct buffer *buffer)
-{
-    if (buffer->length == 0 && buffer->capacity > BUFFER_KEPT)
-        buffer_free(buffer);
-}
-
-void rpc_connection_lost(struct rpc_connection *connection, const char *reason)
+/* The peer is there no more: nobody hears an answer, so nobody waits for one. */
+static void lost(struct rpc_connection *connection, const char *reason)
 {
     if (connection->gone)
         return;
-    if (connection->count > 0)
+    if (connection->inbox.count > 0)
         log_info("rpc", "%s: the peer is gone (%s), %zu of its requests were not carried out",
-                 connection->name, reason, connection->count);
+                 connection->name, reason, connection->inbox.count);
     else
         log_debug("rpc", "%s: the peer is gone (%s)", connection->name, reason);
     connection->gone = true;
-    rpc_connection_watch(connection);
+    outbox_close(&connection->outbox);
+    watch(connection);
     session_cancel(connection->session);
+    task_cond_broadcast(&connection->changed);
+}
+
+/* What the peer sends */
+
+/* The peer broke the protocol: it is told so after the answers that it still has to get, and
+ * closed. fault is static text. */
+static void broken(struct rpc_connection *connection, HRESULT hr, const char *fault)
+{
+    log_warning("rpc", "%s: bad framing: %s; closing the connection", connection->name, fault);
+    connection->fault = fault;
+    connection->fault_hr = hr;
+    session_cancel(connection->session);
+}
+
+/* Carry out a call that overtakes, if this request is one. */
+static enum inbox_overtaking overtake(void *context, const uint8_t *bytes, size_t length)
+{
+    struct rpc_connection *connection = context;
+    struct message message;
+    struct buffer reply = {0};
+    const char *fault;
+
+    /* The name is looked at first: it is nearly always another. */
+    if (length > OVERTAKING_MOST ||
+        !shallow_may_ask(bytes, length, wire_call_info(WIRE_CALL_SetInterrupt)->name) ||
+        !message_decode(&message, bytes, length, &fault))
+        return INBOX_WAITS;
+    bool overtakes = call_overtakes(&message);
+    if (overtakes) {
+        if (call_carry_out(connection->session, connection->name, &message, &reply)) {
+            outbox_send_urgent(&connection->outbox, &reply);
+        } else {
+            lost(connection, "out of memory");
+        }
+        buffer_free(&reply);
+    }
+    message_free(&message);
+    if (!overtakes)
+        return INBOX_WAITS;
+    return input_done(connection) ? INBOX_STOP : INBOX_TAKEN;
+}
+
+/* Find the whole requests in what has been read, where there is room for more of them. Carries out
+ * those that overtake. */
+static void scan(struct rpc_connection *connection)
+{
+    if (input_done(connection))
+        return;
+    switch (inbox_scan(&connection->inbox, overtake, connection)) {
+    case INBOX_GOOD:
+        break;
+    case INBOX_BROKEN:
+        broken(connection, E_INVALIDARG, connection->inbox.scanner.fault);
+        break;
+    case INBOX_NO_MEMORY:
+        lost(connection, "out of memory");
+        break;
+    }
+}
+
+static void end_of_input(struct rpc_connection *connection)
+{
+    connection->input_ended = true;
+    if (inbox_partial(&connection->inbox))
+        log_info("rpc", "%s: the peer closed in the middle of a message", connection->name);
+}
+
+/* Has the peer closed both ways? One that has only shut its sending side still wants its answers.
+ */
+static void look_for_peer(struct rpc_connection *connection)
+{
+    struct pollfd look = {.fd = connection->fd};
+
+    if (poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)))
+        lost(connection, "closed");
+}
+
+static void look_again(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    look_for_peer(watcher->data);
+}
+
+static void readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct rpc_connection *connection = watcher->data;
+    (void)loop;
+    (void)events;
+
+    ssize_t count = inbox_read(&connection->inbox, connection->fd);
+    if (count > 0) {
+        scan(connection);
+    } else if (count == 0) {
+        end_of_input(connection);
+        look_for_peer(connection);
+    } else if (errno == ENOMEM) {
+        broken(connection, E_OUTOFMEMORY, message_no_memory);
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        lost(connection, strerror(errno));
+    }
+    rpc_trim(&connection->inbox.bytes);
+    watch(connection);
     task_cond_broadcast(&connection->changed);
 }
 
@@ -68,9 +200,12 @@ void rpc_connection_lost(struct rpc_connection *connection, const char *reason)
 /* The reply to a call of that method, a warning before it if there is one. */
 static void send_answer(struct rpc_connection *connection, const msgpack_object *method)
 {
-    if (method->type == MSGPACK_OBJECT_STR)
-        rpc_output_warn(connection, &method->via.str);
-    rpc_output_send_answer(connection, &connection->reply, connection->count > 0);
+    if (method->type == MSGPACK_OBJECT_STR) {
+        const char *warning = session_take_warning(connection->session);
+        if (warning)
+            outbox_warn(&connection->outbox, &method->via.str, warning);
+    }
+    outbox_send_answer(&connection->outbox, &connection->reply, connection->inbox.count > 0);
 }
 
 /* Carry out the request in current. False when it is no request: nothing behind it is to be
@@ -82,23 +217,22 @@ static bool serve(struct rpc_connection *connection)
 
     if (!message_decode(&message, buffer_bytes(&connection->current), connection->current.length,
                         &fault)) {
-        rpc_input_broken(connection, fault == message_no_memory ? E_OUTOFMEMORY : E_INVALIDARG,
-                         fault);
+        broken(connection, fault == message_no_memory ? E_OUTOFMEMORY : E_INVALIDARG, fault);
         return false;
     }
     switch (message.type) {
     case MESSAGE_REQUEST:
-        session_more_follow(connection->session, connection->count > 0);
+        session_more_follow(connection->session, connection->inbox.count > 0);
         if (call_carry_out(connection->session, connection->name, &message, &connection->reply))
             send_answer(connection, &message.method);
         else
-            rpc_connection_lost(connection, "out of memory");
+            lost(connection, "out of memory");
         break;
     case MESSAGE_NOTIFICATION:
         log_debug("rpc", "%s: a notification was ignored", connection->name);
         break;
     case MESSAGE_RESPONSE:
-        rpc_input_broken(connection, E_INVALIDARG, "a response, to a request that was never made");
+        broken(connection, E_INVALIDARG, "a response, to a request that was never made");
         break;
     }
     message_free(&message);
@@ -110,22 +244,24 @@ static bool serve(struct rpc_connection *connection)
  */
 static void serve_bulk(struct rpc_connection *connection)
 {
-    struct bulk_write *bulk = &connection->bulk;
+    struct bulk_write *bulk = &connection->inbox.bulk;
     const msgpack_object method = {
         .type = MSGPACK_OBJECT_STR,
         .via.str = {.ptr = bulk->call, .size = (uint32_t)strlen(bulk->call)}};
 
     while (!connection->gone && bulk->left > 0) {
-        size_t piece = bulk_write_piece(bulk, connection->bulk_here);
+        size_t piece = bulk_write_piece(bulk, connection->inbox.bulk_here);
         if (piece > 0) {
-            if (!rpc_input_take_piece(connection, piece)) {
-                rpc_connection_lost(connection, "out of memory");
+            if (!inbox_take_piece(&connection->inbox, piece, &connection->current)) {
+                lost(connection, "out of memory");
                 break;
             }
+            scan(connection);
+            watch(connection);
             bulk_write_step(bulk, connection->session, buffer_bytes(&connection->current), piece);
             buffer_clear(&connection->current);
-            rpc_connection_trim(&connection->current);
-        } else if (rpc_input_done(connection)) {
+            rpc_trim(&connection->current);
+        } else if (input_done(connection)) {
             break;
         } else {
             task_cond_wait(&connection->changed, -1);
@@ -139,14 +275,11 @@ static void serve_bulk(struct rpc_connection *connection)
         if (bulk_write_answer(bulk, connection->session, connection->name, &connection->reply))
             send_answer(connection, &method);
         else
-            rpc_connection_lost(connection, "out of memory");
+            lost(connection, "out of memory");
     }
-    *bulk = (struct bulk_write){0};
-    connection->whole -= connection->bulk_here;
-    buffer_consume(&connection->input, connection->bulk_here);
-    connection->bulk_here = 0;
-    rpc_input_scan(connection);
-    rpc_connection_watch(connection);
+    inbox_end_bulk(&connection->inbox);
+    scan(connection);
+    watch(connection);
 }
 
 static bool port_answered(void *context, struct buffer *frame)
@@ -154,9 +287,9 @@ static bool port_answered(void *context, struct buffer *frame)
     struct rpc_connection *connection = context;
 
     if (frame)
-        rpc_output_send_answer(connection, frame, true);
+        outbox_send_answer(&connection->outbox, frame, true);
     else
-        rpc_connection_lost(connection, "out of memory");
+        lost(connection, "out of memory");
     return !connection->gone && !connection->stopping;
 }
 
@@ -164,17 +297,16 @@ static bool port_answered(void *context, struct buffer *frame)
  * how many; 0: the first request is to be carried out by itself. */
 static size_t serve_ports(struct rpc_connection *connection)
 {
-    const uint8_t *bytes = buffer_bytes(&connection->input);
+    struct inbox *inbox = &connection->inbox;
+    const uint8_t *bytes = buffer_bytes(&inbox->bytes);
     struct port_batch *batch;
     size_t count = 0;
 
-    if (connection->count < 2 ||
-        !port_batch_looks_like(bytes, connection->queue[connection->first].length) ||
+    if (inbox->count < 2 || !port_batch_looks_like(bytes, inbox_at(inbox, 0)->length) ||
         (batch = port_batch_new()) == NULL)
         return 0;
-    while (count < connection->count) {
-        const struct rpc_waiting *next =
-            &connection->queue[(connection->first + count) % connection->room];
+    while (count < inbox->count) {
+        const struct inbox_request *next = inbox_at(inbox, count);
         if (next->taken || !port_batch_add(batch, bytes, next->length))
             break;
         bytes += next->length;
@@ -185,56 +317,71 @@ static size_t serve_ports(struct rpc_connection *connection)
         return 0;
     }
     for (size_t i = 0; i < count; i++)
-        rpc_input_pop(connection);
-    rpc_input_scan(connection);
-    rpc_connection_watch(connection);
+        inbox_pop(inbox);
+    scan(connection);
+    watch(connection);
     port_batch_carry_out(batch, connection->session, connection->name, &connection->reply,
                          port_answered, connection);
     port_batch_free(batch);
-    if (connection->count == 0)
-        rpc_output_write(connection);
+    if (inbox->count == 0)
+        outbox_write(&connection->outbox);
     return count;
+}
+
+/* Move the first request to current. False: the connection is lost. */
+static bool take_request(struct rpc_connection *connection)
+{
+    if (!inbox_take_request(&connection->inbox, &connection->current)) {
+        lost(connection, "out of memory");
+        return false;
+    }
+    /* There is room for more now, maybe of what has been read already. */
+    scan(connection);
+    watch(connection);
+    return true;
 }
 
 static void serve_all(struct rpc_connection *connection)
 {
+    struct inbox *inbox = &connection->inbox;
+    const struct outbox *outbox = &connection->outbox;
     size_t together;
     size_t requests = 0, bytes = 0; /* since the others last had their turn */
 
     while (!connection->gone && !connection->stopping) {
-        if (connection->bulk.call && connection->output.length >= CONNECTION_OUTPUT_MOST) {
+        if (connection->inbox.bulk.call && outbox_length(outbox) >= OUTBOX_MOST) {
             task_cond_wait(&connection->changed, -1);
-        } else if (connection->bulk.call) {
+        } else if (connection->inbox.bulk.call) {
             serve_bulk(connection);
             requests++;
-        } else if (connection->count > 0 && connection->queue[connection->first].taken) {
-            rpc_input_pop(connection);
-            rpc_input_scan(connection);
-            rpc_connection_watch(connection);
-        } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST &&
+        } else if (inbox->count > 0 && inbox_at(inbox, 0)->taken) {
+            inbox_pop(inbox);
+            scan(connection);
+            watch(connection);
+        } else if (inbox->count > 0 && outbox_length(outbox) < OUTBOX_MOST &&
                    (together = serve_ports(connection)) > 0) {
             requests += together;
             if (requests >= TURN_REQUESTS) {
                 task_yield();
                 requests = bytes = 0;
             }
-        } else if (connection->count > 0 && connection->output.length < CONNECTION_OUTPUT_MOST) {
-            if (!rpc_input_take_request(connection))
+        } else if (inbox->count > 0 && outbox_length(outbox) < OUTBOX_MOST) {
+            if (!take_request(connection))
                 break;
-            size_t before = connection->output.length;
+            size_t before = outbox_length(outbox);
             bytes += connection->current.length;
             bool good = serve(connection);
             buffer_clear(&connection->current);
-            rpc_connection_trim(&connection->current);
+            rpc_trim(&connection->current);
             if (!good)
                 break;
-            if (connection->output.length > before)
-                bytes += connection->output.length - before;
-            if (++requests >= TURN_REQUESTS || bytes >= CONNECTION_TURN_BYTES) {
+            if (outbox_length(outbox) > before)
+                bytes += outbox_length(outbox) - before;
+            if (++requests >= TURN_REQUESTS || bytes >= OUTBOX_TURN_BYTES) {
                 task_yield();
                 requests = bytes = 0;
             }
-        } else if (connection->count == 0 && rpc_input_done(connection)) {
+        } else if (inbox->count == 0 && input_done(connection)) {
             break;
         } else {
             if (requests > 0)
@@ -255,13 +402,11 @@ static void say_goodbye(struct rpc_connection *connection)
     size_t wasted = 0;
 
     if (connection->fault && !connection->gone) {
-        answer_notify(&connection->output, WIRE_NOTIFY_ERROR, connection->fault_hr,
-                      connection->fault);
-        rpc_output_write(connection);
+        outbox_error(&connection->outbox, connection->fault_hr, connection->fault);
     }
-    rpc_connection_watch(connection);
+    watch(connection);
     double end = clock_now() + LINGER;
-    while (!connection->gone && connection->output.length > 0) {
+    while (!connection->gone && outbox_length(&connection->outbox) > 0) {
         turned_out = connection->fault || connection->stopping;
         double left = end - clock_now();
         if (turned_out && left <= 0)
@@ -290,17 +435,46 @@ static void connection_task(void *arg)
     serve_all(connection);
     say_goodbye(connection);
     connection->gone = true; /* the flush below has nobody to tell */
-    rpc_connection_watch(connection);
+    outbox_close(&connection->outbox);
+    watch(connection);
     session_close(connection->session);
     log_debug("rpc", "%s: closed", connection->name);
     close(connection->fd);
     connection->config.ended(connection->config.context, connection);
-    buffer_free(&connection->input);
+    inbox_free(&connection->inbox);
     buffer_free(&connection->current);
     buffer_free(&connection->reply);
-    buffer_free(&connection->output);
-    free(connection->queue);
+    outbox_free(&connection->outbox);
     free(connection);
+}
+
+/* What is told of what the peer is sent, and what the session tells */
+
+static void output_lost(void *context, const char *reason)
+{
+    lost(context, reason);
+}
+
+static void output_changed(void *context)
+{
+    struct rpc_connection *connection = context;
+
+    watch(connection);
+    task_cond_broadcast(&connection->changed);
+}
+
+static void flush_failed(void *context, HRESULT hr, const char *message)
+{
+    struct rpc_connection *connection = context;
+
+    outbox_flush_failed(&connection->outbox, hr, message);
+}
+
+static void state_changed(void *context, enum space_state state, const char *text)
+{
+    struct rpc_connection *connection = context;
+
+    outbox_state_changed(&connection->outbox, session_event_mask(connection->session), state, text);
 }
 
 struct rpc_connection *rpc_connection_new(struct ev_loop *loop, int fd,
@@ -315,17 +489,21 @@ struct rpc_connection *rpc_connection_new(struct ev_loop *loop, int fd,
     strncpy(connection->name, config->name, sizeof connection->name - 1);
     connection->loop = loop;
     connection->fd = fd;
-    struct session_listener listener = {.context = connection,
-                                        .flush_failed = rpc_output_flush_failed,
-                                        .state_changed = rpc_output_state_changed};
+    struct session_listener listener = {
+        .context = connection, .flush_failed = flush_failed, .state_changed = state_changed};
     connection->session = session_open(config->space, connection->name, config->policy, &listener);
     if (!connection->session)
         goto fail;
-    rpc_input_init(connection);
-    rpc_output_init(connection);
+    const struct outbox_listener heard = {
+        .lost = output_lost, .changed = output_changed, .context = connection};
+    outbox_init(&connection->outbox, connection->name, loop, fd, &heard);
+    inbox_init(&connection->inbox, connection->name);
+    ev_io_init(&connection->reader, readable, fd, EV_READ);
+    ev_timer_init(&connection->look, look_again, LOOK_INTERVAL, LOOK_INTERVAL);
+    connection->reader.data = connection->look.data = connection;
     if (!task_spawn(loop, connection->name, connection_task, connection))
         goto fail;
-    rpc_connection_watch(connection);
+    watch(connection);
     return connection;
 fail:
     if (connection->session)
@@ -339,7 +517,7 @@ void rpc_connection_stop(struct rpc_connection *connection)
     if (connection->stopping || connection->gone)
         return;
     connection->stopping = true;
-    rpc_connection_watch(connection);
+    watch(connection);
     session_cancel(connection->session);
     task_cond_broadcast(&connection->changed);
 }

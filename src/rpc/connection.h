@@ -9,13 +9,6 @@
 #include <ev.h>
 #include <stdbool.h>
 
-/* Input that may wait to be carried out, in bytes and in requests, before reading pauses: one frame
- * of the largest size always fits, and a little more so that a SetInterrupt behind it is seen. */
-#define CONNECTION_INPUT_MOST    ((size_t)64 * 1024 * 1024 + 64 * 1024)
-#define CONNECTION_REQUESTS_MOST 4096u
-/* Output that may wait to be written before the next request has to wait. */
-#define CONNECTION_OUTPUT_MOST ((size_t)1024 * 1024)
-
 struct busy_poll;
 struct rpc_connection;
 

@@ -3,28 +3,13 @@
 #ifndef SB_RPC_PARAMS_H
 #define SB_RPC_PARAMS_H
 
+#include "wire/calls.h"
+
 #include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PARAMS_MOST         5
 #define PARAMS_MESSAGE_SIZE 1024
-
-enum param_type {
-    PARAM_ULONG64,   /* 0 to 2^64 - 1 */
-    PARAM_ULONG,     /* 0 to 2^32 - 1 */
-    PARAM_INTERFACE, /* a signed or unsigned 32-bit integer: Undefined is -1 */
-    PARAM_SIZE,      /* bytes that a response must be able to carry */
-    PARAM_COUNT,     /* pointers that a response must be able to carry */
-    PARAM_BIN,
-    PARAM_POINTERS, /* an array of ULONG64 */
-    PARAM_TEXT,     /* a str without NUL */
-};
-
-struct param {
-    const char *name; /* dbgeng's */
-    enum param_type type;
-};
 
 /* A parameter that was found good; its type says which member counts. */
 union argument {

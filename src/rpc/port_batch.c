@@ -10,7 +10,10 @@
 /* No WriteIo of a port is longer: a method's name and five short values. */
 #define REQUEST_MOST 64u
 
-static const char call_name[] = "WriteIo";
+static const char *call_name(void)
+{
+    return wire_call_info(WIRE_CALL_WriteIo)->name;
+}
 
 struct port_batch {
     size_t count;
@@ -30,7 +33,7 @@ struct running {
 
 bool port_batch_looks_like(const uint8_t *bytes, size_t length)
 {
-    return length <= REQUEST_MOST && shallow_may_ask(bytes, length, call_name);
+    return length <= REQUEST_MOST && shallow_may_ask(bytes, length, call_name());
 }
 
 struct port_batch *port_batch_new(void)
@@ -56,7 +59,7 @@ bool port_batch_add(struct port_batch *batch, const uint8_t *bytes, size_t lengt
     if (batch->count == PORT_BATCH_MOST || !port_batch_looks_like(bytes, length) ||
         !message_decode(&message, bytes, length, &fault))
         return false;
-    bool good = call_is(&message, call_name, arguments);
+    bool good = call_is(&message, WIRE_CALL_WriteIo, arguments);
     if (good) {
         struct session_port_write *write = &batch->writes[batch->count];
         const msgpack_object_bin *bin = &arguments[4].bin;
@@ -78,7 +81,7 @@ bool port_batch_add(struct port_batch *batch, const uint8_t *bytes, size_t lengt
 static bool written(void *context, size_t index, HRESULT hr, uint32_t done)
 {
     struct running *running = context;
-    bool whole = call_answer_number(running->session, running->name, call_name,
+    bool whole = call_answer_number(running->session, running->name, call_name(),
                                     running->batch->ids[index], hr, "", done, running->reply);
 
     return running->answer(running->context, whole ? running->reply : NULL);
@@ -94,9 +97,9 @@ void port_batch_carry_out(struct port_batch *batch, struct session *session, con
                               .answer = answer,
                               .context = context};
 
-    log_trace("rpc", "%s: %s, %zu together", name, call_name, batch->count);
+    log_trace("rpc", "%s: %s, %zu together", name, call_name(), batch->count);
     size_t done = session_write_ports(session, batch->writes, batch->count, written, &running);
     if (done < batch->count)
         log_info("rpc", "%s: %zu requests for %s were not carried out", name, batch->count - done,
-                 call_name);
+                 call_name());
 }

@@ -5,6 +5,8 @@
 #include "space/session.h"
 #include "space/transfer.h"
 
+#include "spacebridge/names.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,31 +22,6 @@ struct io_request {
     uint64_t offset;
     uint32_t size;
 };
-
-static const char *interface_text(int32_t interface_type)
-{
-    static const char *const text[SB_INTERFACE_MAXIMUM] = {"Internal",
-                                                           "Isa",
-                                                           "Eisa",
-                                                           "MicroChannel",
-                                                           "TurboChannel",
-                                                           "PCIBus",
-                                                           "VMEBus",
-                                                           "NuBus",
-                                                           "PCMCIABus",
-                                                           "CBus",
-                                                           "MPIBus",
-                                                           "MPSABus",
-                                                           "ProcessorInternal",
-                                                           "InternalPowerBus",
-                                                           "PNPISABus",
-                                                           "PNPBus",
-                                                           "Vmcs",
-                                                           "ACPIBus"};
-    if (interface_type < 0 || interface_type >= SB_INTERFACE_MAXIMUM)
-        return NULL;
-    return text[interface_type];
-}
 
 static bool interface_has_ports(int32_t interface_type)
 {
@@ -69,19 +46,19 @@ static HRESULT io_validate(const struct io_request *io, char *why, size_t why_si
         snprintf(why, why_size, "AddressSpace is %" PRIu32 ", it must be 1", io->address_space);
         return E_INVALIDARG;
     }
-    if (!interface_text(io->interface_type)) {
+    if (!interface_type_name(io->interface_type)) {
         snprintf(why, why_size, "InterfaceType %" PRId32 " is not in the enumeration",
                  io->interface_type);
         return E_INVALIDARG;
     }
     if (!interface_has_ports(io->interface_type)) {
         snprintf(why, why_size, "InterfaceType %s does not reach the processor's port space",
-                 interface_text(io->interface_type));
+                 interface_type_name(io->interface_type));
         return E_INVALIDARG;
     }
     if (io->bus && io->interface_type != SB_INTERFACE_PCI_BUS) {
         snprintf(why, why_size, "BusNumber is %" PRIu32 ", it must be 0 for %s", io->bus,
-                 interface_text(io->interface_type));
+                 interface_type_name(io->interface_type));
         return E_INVALIDARG;
     }
     if (io->size != 1 && io->size != 2 && io->size != 4) {

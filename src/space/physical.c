@@ -6,6 +6,8 @@
 #include "space/session.h"
 #include "space/transfer.h"
 
+#include "spacebridge/names.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +15,6 @@
 /* One packet's worth is the target's business; this bounds what is handed over at once. */
 #define BULK_PIECE ((size_t)64 * 1024)
 #define BULK_RUNS  16
-
-static const char *flag_text(uint32_t flags)
-{
-    static const char *const text[] = {"DEBUG_PHYSICAL_DEFAULT", "DEBUG_PHYSICAL_CACHED",
-                                       "DEBUG_PHYSICAL_UNCACHED", "DEBUG_PHYSICAL_WRITE_COMBINED"};
-    return text[flags];
-}
 
 /* Does the flag match how the region is advertised? Pure. */
 static bool flag_allowed(uint32_t flags, const struct target_region *region)
@@ -51,11 +46,12 @@ static bool region_allows(struct call *call, uint32_t flags, const struct target
     }
     if (!flag_allowed(flags, region)) {
         if (call->done)
-            call_stop(call, TARGET_INVALID, "%s does not match %s, a %s region%s", flag_text(flags),
-                      name, region_kind_text(region->kind), region->pci_bar ? " in a PCI BAR" : "");
+            call_stop(call, TARGET_INVALID, "%s does not match %s, a %s region%s",
+                      physical_flags_constant(flags), name, region_kind_text(region->kind),
+                      region->pci_bar ? " in a PCI BAR" : "");
         else
-            call_refuse(call, E_INVALIDARG, "%s does not match %s, a %s region%s", flag_text(flags),
-                        name, region_kind_text(region->kind),
+            call_refuse(call, E_INVALIDARG, "%s does not match %s, a %s region%s",
+                        physical_flags_constant(flags), name, region_kind_text(region->kind),
                         region->pci_bar ? " in a PCI BAR" : "");
         return false;
     }

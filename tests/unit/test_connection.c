@@ -1,6 +1,7 @@
 #include "rpc/connection.h"
 
 #include "base/task.h"
+#include "rpc/inbox.h"
 #include "rpc_fixture.h"
 #include "wire/protocol.h"
 
@@ -437,7 +438,7 @@ END_TEST
 
 static void many_waiting(struct rpc_test *test)
 {
-    const uint32_t count = CONNECTION_REQUESTS_MOST + 1000;
+    const uint32_t count = INBOX_REQUESTS_MOST + 1000;
     struct pair pair;
 
     pair_open(&pair, test);

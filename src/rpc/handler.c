@@ -1,5 +1,5 @@
-/* What the handlers answer with. */
-#include "rpc/calls_internal.h"
+/* What the handlers answer with: hides how a result becomes an answer. */
+#include "rpc/handler.h"
 
 #include <inttypes.h>
 #include <stdio.h>
