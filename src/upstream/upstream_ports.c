@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 static enum target_error port_command(struct upstream *upstream, target_client client,
-                                      const char *line, struct buffer *text, char *message,
-                                      size_t size)
+                                      const char *line, unsigned width, bool write,
+                                      struct buffer *text, char *message, size_t size)
 {
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && !upstream->info.ports)
@@ -20,6 +20,7 @@ static enum target_error port_command(struct upstream *upstream, target_client c
     ways_enter(upstream->ways);
     error = monitor_run(&upstream->stub.monitor, client, 0, line, text, message, size);
     ways_leave(upstream->ways);
+    ways_count(upstream->ways, WAY_MONITOR, write, error == TARGET_OK ? width : 0);
     return error;
 }
 
@@ -50,8 +51,7 @@ enum target_error upstream_port_in(struct target *target, target_client client, 
     enum target_error error = by_qtest(upstream, port, size, value, false, message, message_size);
     if (error != TARGET_UNSUPPORTED)
         return error;
-    error = port_command(upstream, client, line, &text, message, message_size);
-    ways_count(upstream->ways, WAY_MONITOR, false, error == TARGET_OK ? size : 0);
+    error = port_command(upstream, client, line, size, false, &text, message, message_size);
     if (error == TARGET_OK &&
         !monitor_text_parse_port_in(monitor_printed(&text), port, size, value)) {
         monitor_text_message(monitor_printed(&text), message, message_size);
@@ -77,8 +77,7 @@ enum target_error upstream_port_out(struct target *target, target_client client,
         translate_map_changed(upstream->translate);
         return error;
     }
-    error = port_command(upstream, client, line, &text, message, message_size);
-    ways_count(upstream->ways, WAY_MONITOR, true, error == TARGET_OK ? size : 0);
+    error = port_command(upstream, client, line, size, true, &text, message, message_size);
     if (error == TARGET_OK &&
         monitor_text_message(monitor_printed(&text), message, message_size)[0])
         error = TARGET_FAILED;
