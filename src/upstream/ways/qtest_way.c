@@ -202,43 +202,56 @@ static struct qtest_request store_of(const struct qtest *qtest, const struct tar
                                   .value = decode(run->bytes, length, qtest_big_endian(qtest))};
 }
 
-/* Everything that is not done yet, as one batch of requests. */
-static enum target_error pieces_of(struct way *way, struct target_span *runs, size_t count,
-                                   bool write)
+/* How many requests everything that is not done yet takes at most. */
+static size_t requests_most(const struct target_span *runs, size_t count)
 {
-    size_t pieces = 0, made = 0, length;
+    size_t most = 0;
     for (size_t i = 0; i < count; i++)
         if (runs[i].error != TARGET_OK)
-            pieces += runs[i].length / QTEST_PIECE_MOST + 1;
-    if (pieces == 0)
-        return TARGET_OK;
-    struct qtest_request *requests = calloc(pieces, sizeof *requests);
-    if (!requests)
-        return TARGET_NO_MEMORY;
+            most += runs[i].length / QTEST_PIECE_MOST + 1;
+    return most;
+}
+
+/* The requests for a span, from made on; returns how many there are then. */
+static size_t cut_span(struct qtest_request *requests, size_t made, const struct target_span *first,
+                       size_t length, bool write)
+{
+    for (size_t at = 0; at < length; made++) {
+        size_t piece = length - at < QTEST_PIECE_MOST ? length - at : QTEST_PIECE_MOST;
+        requests[made] = (struct qtest_request){.verb = write ? QTEST_WRITE : QTEST_READ,
+                                                .address = first->address + at,
+                                                .length = piece,
+                                                .bytes = first->bytes + at};
+        at += piece;
+    }
+    return made;
+}
+
+static size_t make_requests(const struct qtest *qtest, struct qtest_request *requests,
+                            const struct target_span *runs, size_t count, bool write)
+{
+    size_t made = 0, length;
     for (size_t i = 0; i < count;) {
         if (runs[i].error == TARGET_OK) {
             i++;
             continue;
         }
         size_t some = spans_together(&runs[i], count - i, &length);
-        if (write && is_width(length)) {
-            requests[made++] = store_of(of(way)->qtest, &runs[i], length);
-            i += some;
-            continue;
-        }
-        for (size_t at = 0; at < length; made++) {
-            size_t piece = length - at < QTEST_PIECE_MOST ? length - at : QTEST_PIECE_MOST;
-            requests[made] = (struct qtest_request){.verb = write ? QTEST_WRITE : QTEST_READ,
-                                                    .address = runs[i].address + at,
-                                                    .length = piece,
-                                                    .bytes = runs[i].bytes + at};
-            at += piece;
-        }
+        if (write && is_width(length))
+            requests[made++] = store_of(qtest, &runs[i], length);
+        else
+            made = cut_span(requests, made, &runs[i], length, write);
         i += some;
     }
-    enum target_error error = qtest_run(of(way)->qtest, requests, made);
+    return made;
+}
+
+/* Requests and runs come in the same order: give each run what was answered of it. Returns how many
+ * bytes that were. */
+static uint64_t share_out(const struct qtest_request *requests, struct target_span *runs,
+                          size_t count)
+{
     uint64_t moved = 0;
-    /* Requests and runs come in the same order: give each run what was answered of it. */
     size_t r = 0, used = 0;
     for (size_t i = 0; i < count; i++) {
         if (runs[i].error == TARGET_OK)
@@ -261,23 +274,40 @@ static enum target_error pieces_of(struct way *way, struct target_span *runs, si
         if (whole)
             runs[i].error = TARGET_OK;
     }
+    return moved;
+}
+
+/* Everything that is not done yet, as one batch of requests. */
+static enum target_error carry_bulk(struct way *way, const struct way_transfer *transfer)
+{
+    struct target_span *runs = transfer->runs;
+    struct qtest *qtest = of(way)->qtest;
+    size_t most = requests_most(runs, transfer->count);
+    if (most == 0)
+        return TARGET_OK;
+    struct qtest_request *requests = calloc(most, sizeof *requests);
+    if (!requests)
+        return TARGET_NO_MEMORY;
+    size_t made = make_requests(qtest, requests, runs, transfer->count, transfer->write);
+    enum target_error error = qtest_run(qtest, requests, made);
+    uint64_t moved = share_out(requests, runs, transfer->count);
     free(requests);
-    way_count(way, write, moved);
+    way_count(way, transfer->write, moved);
     return error;
 }
 
 static enum target_error carry(struct way *way, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    enum target_error error;
     if (!is_open(way))
         return TARGET_UNSUPPORTED;
     if (transfer->access == TARGET_ACCESS_BULK) {
-        enum target_error error = pieces_of(way, runs, transfer->count, transfer->write);
+        error = carry_bulk(way, transfer);
         /* RAM may be written once more: what was not acknowledged goes by the next way. */
         return error == TARGET_GONE ? TARGET_UNSUPPORTED : error;
     }
-    enum target_error error = accesses(of(way)->qtest, runs, transfer->count, transfer->write);
-    way_count_runs(way, transfer->write, runs, transfer->count);
+    error = accesses(of(way)->qtest, transfer->runs, transfer->count, transfer->write);
+    way_count_runs(way, transfer->write, transfer->runs, transfer->count);
     return error;
 }
 
