@@ -19,10 +19,11 @@ void spans_settle(struct target_span *runs, size_t count)
 
 size_t spans_together(const struct target_span *runs, size_t count, size_t *length)
 {
+    const bool done = runs[0].error == TARGET_OK;
     size_t some = 1;
     *length = runs[0].length;
     while (some < count && runs[some].address == runs[0].address + *length &&
-           runs[some].bytes == runs[0].bytes + *length) {
+           runs[some].bytes == runs[0].bytes + *length && (runs[some].error == TARGET_OK) == done) {
         *length += runs[some].length;
         some++;
     }

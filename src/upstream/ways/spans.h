@@ -10,8 +10,8 @@
 void spans_begin(struct target_span *runs, size_t count);
 /* These are done. */
 void spans_settle(struct target_span *runs, size_t count);
-/* How many runs from here lie behind each other, at the target and here; *length: bytes of all of
- * them. count is not 0. */
+/* How many runs from here lie behind each other, at the target and here, and are all done, or all
+ * not; *length: bytes of all of them. count is not 0. */
 size_t spans_together(const struct target_span *runs, size_t count, size_t *length);
 /* The first that is not TARGET_OK. */
 enum target_error spans_first_error(const struct target_span *runs, size_t count);
