@@ -58,7 +58,7 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
     if (write)
         translate_written_virtual(upstream->translate, cpu, runs, count);
     error = transfer_runs(&settings, runs, count);
-    ways_count_runs(upstream->ways, WAY_RSP, write, runs, count);
+    ways_count_virtual(upstream->ways, write, runs, count);
     if (write)
         translate_written_virtual(upstream->translate, cpu, runs, count);
     return error;

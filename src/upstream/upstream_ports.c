@@ -1,14 +1,13 @@
-/* The processor's port space: by qtest, or by the monitor. */
+/* The processor's port space. */
 #include "upstream/upstream_internal.h"
 
-#include "base/buffer.h"
 #include "upstream/link/monitor_text.h"
+#include "upstream/ways/way.h"
 
 #include <stdio.h>
 
-static enum target_error port_command(struct upstream *upstream, target_client client,
-                                      const char *line, struct buffer *text, char *message,
-                                      size_t size)
+static enum target_error access_port(struct upstream *upstream, struct way_port *access,
+                                     char *message, size_t size)
 {
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && !upstream->info.ports)
@@ -18,20 +17,7 @@ static enum target_error port_command(struct upstream *upstream, target_client c
         return error;
     }
     ways_enter(upstream->ways);
-    error = monitor_run(&upstream->stub.monitor, client, 0, line, text, message, size);
-    ways_leave(upstream->ways);
-    return error;
-}
-
-/* TARGET_UNSUPPORTED: nothing was done, the monitor is to be asked. */
-static enum target_error by_qtest(struct upstream *upstream, uint16_t port, unsigned size,
-                                  uint32_t *value, bool write, char *message, size_t message_size)
-{
-    if (!upstream->attached || !upstream->info.ports)
-        return TARGET_UNSUPPORTED;
-    ways_enter(upstream->ways);
-    enum target_error error =
-        ways_port(upstream->ways, port, size, value, write, message, message_size);
+    error = ways_port(upstream->ways, access, message, size);
     ways_leave(upstream->ways);
     return error;
 }
@@ -40,24 +26,15 @@ enum target_error upstream_port_in(struct target *target, target_client client, 
                                    unsigned size, uint32_t *value, char *message,
                                    size_t message_size)
 {
-    struct upstream *upstream = upstream_of(target);
-    struct buffer text = {0};
+    struct way_port access = {.client = client, .port = port, .size = size};
     char line[MONITOR_LINE_SIZE];
     if (!monitor_text_port_in(line, port, size)) {
         snprintf(message, message_size, "no such port access");
         return TARGET_INVALID;
     }
-    enum target_error error = by_qtest(upstream, port, size, value, false, message, message_size);
-    if (error != TARGET_UNSUPPORTED)
-        return error;
-    error = port_command(upstream, client, line, &text, message, message_size);
-    ways_count(upstream->ways, WAY_MONITOR, false, error == TARGET_OK ? size : 0);
-    if (error == TARGET_OK &&
-        !monitor_text_parse_port_in(monitor_printed(&text), port, size, value)) {
-        monitor_text_message(monitor_printed(&text), message, message_size);
-        error = TARGET_FAILED;
-    }
-    buffer_free(&text);
+    enum target_error error = access_port(upstream_of(target), &access, message, message_size);
+    if (error == TARGET_OK)
+        *value = access.value;
     return error;
 }
 
@@ -66,23 +43,14 @@ enum target_error upstream_port_out(struct target *target, target_client client,
                                     size_t message_size)
 {
     struct upstream *upstream = upstream_of(target);
-    struct buffer text = {0};
+    struct way_port access = {
+        .client = client, .port = port, .size = size, .write = true, .value = value};
     char line[MONITOR_LINE_SIZE];
     if (!monitor_text_port_out(line, port, size, value)) {
         snprintf(message, message_size, "no such port access");
         return TARGET_INVALID;
     }
-    enum target_error error = by_qtest(upstream, port, size, &value, true, message, message_size);
-    if (error != TARGET_UNSUPPORTED) {
-        translate_map_changed(upstream->translate);
-        return error;
-    }
-    error = port_command(upstream, client, line, &text, message, message_size);
-    ways_count(upstream->ways, WAY_MONITOR, true, error == TARGET_OK ? size : 0);
-    if (error == TARGET_OK &&
-        monitor_text_message(monitor_printed(&text), message, message_size)[0])
-        error = TARGET_FAILED;
-    buffer_free(&text);
+    enum target_error error = access_port(upstream, &access, message, message_size);
     translate_map_changed(upstream->translate);
     return error;
 }

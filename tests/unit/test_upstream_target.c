@@ -189,6 +189,41 @@ SCRIPT(attach_to_a_machine_without_ports, big_endian)
                      TARGET_UNSUPPORTED);
 }
 
+/* So many accesses of ports went by the monitor. */
+static uint64_t monitor_calls(void)
+{
+    struct target_transport ways[TARGET_TRANSPORTS_MOST];
+    size_t count = ops->transports(target, ways, TARGET_TRANSPORTS_MOST);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(ways[i].name, "monitor") == 0)
+            return ways[i].calls;
+    ck_abort_msg("no monitor among the transports");
+    return 0;
+}
+
+SCRIPT(ports_that_are_not_there_are_not_counted, big_endian)
+{
+    uint32_t value;
+    char message[64];
+    attach();
+    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+                     TARGET_UNSUPPORTED);
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
+                     TARGET_UNSUPPORTED);
+    ck_assert_uint_eq(monitor_calls(), 0);
+}
+
+SCRIPT(ports_by_the_monitor_are_counted, NULL)
+{
+    uint32_t value;
+    char message[64];
+    attach();
+    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_uint_eq(monitor_calls(), 2);
+}
+
 static void named_by_its_program(void)
 {
     machine.architecture = "";
@@ -1276,6 +1311,7 @@ int main(void)
     TCase *tcase = add(suite, "attach");
     tcase_add_test(tcase, attach_finds_out_what_it_is);
     tcase_add_test(tcase, attach_to_a_machine_without_ports);
+    tcase_add_test(tcase, ports_that_are_not_there_are_not_counted);
     tcase_add_test(tcase, a_machine_that_its_program_names);
     tcase_add_test(tcase, a_machine_of_which_nobody_tells_the_byte_order);
     tcase_add_test(tcase, a_running_guest_goes_on_running);
@@ -1311,6 +1347,7 @@ int main(void)
     tcase_add_test(tcase, while_it_runs_the_monitor_translates_and_nothing_is_kept);
     tcase_add_test(tcase, without_qmp_nothing_works_while_it_runs);
     tcase_add_test(tcase, ports_by_one_command_each);
+    tcase_add_test(tcase, ports_by_the_monitor_are_counted);
     tcase = add(suite, "run control");
     tcase_add_test(tcase, views_are_flushed_until_nothing_is_dirty);
     tcase_add_test(tcase, an_interrupt_at_once_after_a_resume);

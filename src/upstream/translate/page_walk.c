@@ -1,3 +1,4 @@
+/* The bits of x86-64's page tables and control registers. */
 #include "upstream/translate/page_walk.h"
 
 #include "rsp/hex.h"

@@ -1,3 +1,4 @@
+/* How QEMU's process is found and held, and where in it each region of the map lies. */
 #define _GNU_SOURCE
 #include "upstream/ways/direct_ram.h"
 

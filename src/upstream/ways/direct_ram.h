@@ -35,12 +35,13 @@ void direct_ram_close(struct direct_ram *direct);
 bool direct_ram_opened(const struct direct_ram *direct);
 enum direct_ram_writes direct_ram_writes(const struct direct_ram *direct);
 /* Find length bytes at physical that lie within region, a REGION_RAM of the map as it stands;
- * changes: the map's number. TARGET_UNSUPPORTED: by another way, please. In a task; may suspend. */
+ * changes: the map's number. TARGET_UNSUPPORTED: they cannot be reached so. In a task; may suspend.
+ */
 enum target_error direct_ram_find(struct direct_ram *direct, target_client client,
                                   const struct target_region *region, uint64_t changes,
                                   uint64_t physical, size_t length, struct direct_ram_place *place);
 /* Move length bytes of what was found; changes: the map's number now. Never suspends.
- * TARGET_UNSUPPORTED: by another way, please; some of it may have been moved. TARGET_RUNNING:
+ * TARGET_UNSUPPORTED: it cannot be done so; some of it may have been moved. TARGET_RUNNING:
  * nothing was moved. */
 enum target_error direct_ram_move(struct direct_ram *direct, const struct direct_ram_place *place,
                                   uint64_t changes, uint8_t *bytes, size_t length, bool write);

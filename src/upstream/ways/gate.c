@@ -1,3 +1,4 @@
+/* How many are inside, who wants to be alone, and in which order they come in. */
 #include "upstream/ways/gate.h"
 
 void gate_enter(struct gate *gate)

@@ -1,3 +1,4 @@
+/* Files without a name that QEMU writes to, and when another's file could be hit instead. */
 #define _GNU_SOURCE
 #include "upstream/ways/memory_file.h"
 

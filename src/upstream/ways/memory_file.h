@@ -23,7 +23,7 @@ bool memory_file_open(const struct memory_file *file);
 void memory_file_reset(struct memory_file *file);
 /* Read length bytes (1 to MEMORY_FILE_MOST) of RAM and ROM: pmemsave reports no errors, and would
  * read devices. which: the file to take, below MEMORY_FILES; who comes second waits.
- * TARGET_UNSUPPORTED: by another way, please. In a task. */
+ * TARGET_UNSUPPORTED: it cannot be done so. In a task. */
 enum target_error memory_file_read(struct memory_file *file, unsigned which, target_client client,
                                    uint64_t physical, uint8_t *bytes, size_t length);
 

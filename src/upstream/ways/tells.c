@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "upstream/machine/transfer.h"
 #include "upstream/translate/translate.h"
-#include "upstream/ways/ways_internal.h"
 
 #include <inttypes.h>
 
@@ -12,10 +11,10 @@
 #define SEARCHES_MOST 8u
 
 /* One access of one byte. */
-static enum target_error access_byte(struct ways *ways, target_client client,
+static enum target_error access_byte(const struct way_context *context, target_client client,
                                      const struct target_seen *seen, uint64_t address, bool write)
 {
-    struct stub *stub = ways->stub;
+    struct stub *stub = context->stub;
     uint8_t byte = 0;
     struct target_span run = {
         .address = seen ? seen->address : address, .bytes = &byte, .length = 1};
@@ -29,58 +28,58 @@ static enum target_error access_byte(struct ways *ways, target_client client,
     return transfer_runs(&settings, &run, 1);
 }
 
-static const char *text_of(enum tells tells)
+static const char *text_of(enum told told)
 {
-    return tells == TELLS_YES ? "told" : tells == TELLS_NO ? "not told" : "not known";
+    return told == TELLS_YES ? "told" : told == TELLS_NO ? "not told" : "not known";
 }
 
 /* By physical addresses. A read goes first: where it is answered with bytes, nothing is written. */
-static void try_physical(struct ways *ways, target_client client)
+static void try_physical(struct tells *tells, const struct way_context *context,
+                         target_client client)
 {
-    struct tells_state *state = &ways->tells;
     uint64_t hole;
-    if (!translate_hole(ways->translate, client, &hole))
+    if (!translate_hole(context->translate, client, &hole))
         return;
-    enum target_error error = access_byte(ways, client, NULL, hole, false);
+    enum target_error error = access_byte(context, client, NULL, hole, false);
     if (error == TARGET_FAULT)
-        error = access_byte(ways, client, NULL, hole, true);
+        error = access_byte(context, client, NULL, hole, true);
     if (error != TARGET_OK && error != TARGET_FAULT)
         return; /* it runs, or is lost */
-    state->physical = error == TARGET_FAULT ? TELLS_YES : TELLS_NO;
+    tells->physical = error == TARGET_FAULT ? TELLS_YES : TELLS_NO;
     log_debug("target", "what a device refuses by physical address is %s (asked at 0x%" PRIx64 ")",
-              text_of(state->physical), hole);
+              text_of(tells->physical), hole);
 }
 
 /* By virtual addresses, at one of a hole. Every QEMU is told of a read there; one that is answered
  * with bytes is none, whatever the map says. */
-static bool try_virtual(struct ways *ways, target_client client, const struct target_seen *hole)
+static bool try_virtual(struct tells *tells, const struct way_context *context,
+                        target_client client, const struct target_seen *hole)
 {
-    struct tells_state *state = &ways->tells;
-    enum target_error error = access_byte(ways, client, hole, 0, false);
+    enum target_error error = access_byte(context, client, hole, 0, false);
     if (error == TARGET_OK)
-        state->virtual_read = TELLS_NO;
+        tells->virtual_read = TELLS_NO;
     if (error != TARGET_FAULT)
         return false;
-    error = access_byte(ways, client, hole, 0, true);
+    error = access_byte(context, client, hole, 0, true);
     if (error != TARGET_OK && error != TARGET_FAULT)
         return false;
-    state->virtual_read = TELLS_YES;
-    state->virtual_write = error == TARGET_FAULT ? TELLS_YES : TELLS_NO;
+    tells->virtual_read = TELLS_YES;
+    tells->virtual_write = error == TARGET_FAULT ? TELLS_YES : TELLS_NO;
     log_debug("target",
               "what a device refuses by virtual address is told of reads, %s of writes (asked at "
               "0x%" PRIx64 ")",
-              text_of(state->virtual_write), hole->address);
+              text_of(tells->virtual_write), hole->address);
     return true;
 }
 
 /* A device that does not fill its page: the rest of it is a hole that is seen as well. */
-static bool hole_beside(struct ways *ways, target_client client, const struct target_seen *seen,
-                        uint64_t physical, struct target_seen *hole)
+static bool hole_beside(const struct way_context *context, target_client client,
+                        const struct target_seen *seen, uint64_t physical, struct target_seen *hole)
 {
     struct target_region region;
     const uint64_t page = physical & TARGET_PAGE_MASK;
     for (uint64_t at = page; at - page < TARGET_PAGE_SIZE; at = region.last + 1) {
-        if (translate_classify(ways->translate, client, at, &region) != TARGET_OK)
+        if (translate_classify(context->translate, client, at, &region) != TARGET_OK)
             return false;
         *hole = (struct target_seen){.cpu = seen->cpu, .address = seen->address - physical + at};
         if (region.kind == REGION_NONE)
@@ -92,62 +91,64 @@ static bool hole_beside(struct ways *ways, target_client client, const struct ta
 }
 
 /* A hole that is seen at its own address: without paging, and where all is mapped one to one. */
-static bool hole_itself(struct ways *ways, target_client client, unsigned cpu,
+static bool hole_itself(const struct way_context *context, target_client client, unsigned cpu,
                         struct target_seen *hole)
 {
     uint64_t physical, page;
     struct target_translation found;
-    if (!translate_hole(ways->translate, client, &physical))
+    if (!translate_hole(context->translate, client, &physical))
         return false;
     page = physical & TARGET_PAGE_MASK;
     *hole = (struct target_seen){.cpu = cpu, .address = physical};
-    return translate_pages(ways->translate, client, cpu, &page, 1, &found) == TARGET_OK &&
+    return translate_pages(context->translate, client, cpu, &page, 1, &found) == TARGET_OK &&
            found.error == TARGET_OK && found.physical == page;
 }
 
 /* Find out by whichever hole this processor sees. */
-static void find_virtual(struct ways *ways, target_client client, const struct target_seen *seen,
-                         uint64_t physical)
+static void find_virtual(struct tells *tells, const struct way_context *context,
+                         target_client client, const struct target_seen *seen, uint64_t physical)
 {
     struct target_seen hole;
-    if (hole_beside(ways, client, seen, physical, &hole) && try_virtual(ways, client, &hole))
+    if (hole_beside(context, client, seen, physical, &hole) &&
+        try_virtual(tells, context, client, &hole))
         return;
-    if (ways->tells.searches >= SEARCHES_MOST)
+    if (tells->searches >= SEARCHES_MOST)
         return;
-    ways->tells.searches++;
-    if (hole_itself(ways, client, seen->cpu, &hole) && try_virtual(ways, client, &hole))
+    tells->searches++;
+    if (hole_itself(context, client, seen->cpu, &hole) &&
+        try_virtual(tells, context, client, &hole))
         return;
     hole.cpu = seen->cpu;
-    if (translate_hole_seen(ways->translate, client, seen->cpu, &hole.address))
-        try_virtual(ways, client, &hole);
+    if (translate_hole_seen(context->translate, client, seen->cpu, &hole.address))
+        try_virtual(tells, context, client, &hole);
 }
 
 /* May the virtual address be used in place of the physical one? */
-static bool same_space(struct ways *ways, target_client client, const struct target_seen *seen,
-                       struct target_seen *narrow)
+static bool same_space(const struct way_context *context, target_client client,
+                       const struct target_seen *seen, struct target_seen *narrow)
 {
     bool plain = false;
     *narrow = *seen;
-    return translate_plain(ways->translate, client, seen->cpu, &plain) == TARGET_OK && plain &&
-           translate_narrow(ways->translate, client, seen->cpu, seen->address, &narrow->address) ==
-               TARGET_OK;
+    return translate_plain(context->translate, client, seen->cpu, &plain) == TARGET_OK && plain &&
+           translate_narrow(context->translate, client, seen->cpu, seen->address,
+                            &narrow->address) == TARGET_OK;
 }
 
-enum tells_by tells_find(struct ways *ways, target_client client, const struct target_seen *seen,
-                         uint64_t physical, bool write, struct target_seen *narrow)
+enum tells_by tells_find(struct tells *tells, const struct way_context *context,
+                         target_client client, const struct target_seen *seen, uint64_t physical,
+                         bool write, struct target_seen *narrow)
 {
-    struct tells_state *state = &ways->tells;
-    if (ways_running(ways))
+    if (way_running(context))
         return TELLS_BY_NONE;
-    if (state->physical == TELLS_UNKNOWN)
-        try_physical(ways, client);
-    if (state->physical == TELLS_YES)
+    if (tells->physical == TELLS_UNKNOWN)
+        try_physical(tells, context, client);
+    if (tells->physical == TELLS_YES)
         return TELLS_BY_PHYSICAL;
-    const enum tells *by_virtual = write ? &state->virtual_write : &state->virtual_read;
-    if (!seen || *by_virtual == TELLS_NO || !same_space(ways, client, seen, narrow))
+    const enum told *by_virtual = write ? &tells->virtual_write : &tells->virtual_read;
+    if (!seen || *by_virtual == TELLS_NO || !same_space(context, client, seen, narrow))
         return TELLS_BY_NONE;
-    if (state->virtual_write == TELLS_UNKNOWN)
-        find_virtual(ways, client, narrow, physical);
+    if (tells->virtual_write == TELLS_UNKNOWN)
+        find_virtual(tells, context, client, narrow, physical);
     /* All that were measured tell of reads (7.2, 10.0, 11.1): one that is not known not to is
      * believed. A write is not, for where it is not told it is lost besides. */
     return *by_virtual == TELLS_YES || (!write && *by_virtual == TELLS_UNKNOWN) ? TELLS_BY_VIRTUAL

@@ -7,15 +7,14 @@
 #define SB_UPSTREAM_WAYS_TELLS_H
 
 #include "upstream/types.h"
+#include "upstream/ways/way.h"
 
-struct ways;
-
-enum tells { TELLS_UNKNOWN, TELLS_YES, TELLS_NO };
+enum told { TELLS_UNKNOWN, TELLS_YES, TELLS_NO };
 
 /* What was found out since the target was attached to. Zero-initialise. */
-struct tells_state {
-    enum tells physical;
-    enum tells virtual_read, virtual_write;
+struct tells {
+    enum told physical;
+    enum told virtual_read, virtual_write;
     unsigned searches; /* for a virtual address of a hole, that found none */
 };
 
@@ -28,7 +27,8 @@ enum tells_by {
 /* How the stub of a halted target is to be asked for accesses of the device at that physical
  * address, which is seen at that virtual one (NULL: nowhere known), so that it tells. In a task.
  * With TELLS_BY_VIRTUAL *narrow is seen as the processor's addresses are wide. */
-enum tells_by tells_find(struct ways *ways, target_client client, const struct target_seen *seen,
-                         uint64_t physical, bool write, struct target_seen *narrow);
+enum tells_by tells_find(struct tells *tells, const struct way_context *context,
+                         target_client client, const struct target_seen *seen, uint64_t physical,
+                         bool write, struct target_seen *narrow);
 
 #endif

@@ -7,28 +7,17 @@
 #ifndef SB_UPSTREAM_WAYS_WAYS_H
 #define SB_UPSTREAM_WAYS_WAYS_H
 
-#include "base/endpoint.h"
 #include "upstream/machine/stub.h"
 #include "upstream/types.h"
+#include "upstream/ways/ways_config.h"
 
 #include <ev.h>
 
-struct busy_poll;
 struct translate;
+struct way_port;
 struct ways;
 
-enum way { WAY_RSP, WAY_MONITOR, WAY_QTEST, WAY_MEMORY_FILE, WAY_DIRECT_RAM, WAYS };
-enum ways_choice { WAYS_AUTO, WAYS_ON, WAYS_OFF };
-
-struct ways_config {
-    enum ways_choice qtest;      /* auto: where the guest has one for us */
-    enum ways_choice direct_ram; /* auto: where it can be had; off unless asked for */
-    bool have_qtest;             /* the guest was started with qtest on this socket */
-    struct endpoint qtest_endpoint;
-    struct busy_poll *busy_poll; /* for qtest's answers; NULL: sleep */
-};
-
-/* monitor and translate are used as they stand at each call. NULL when out of memory. */
+/* stub and translate are used as they stand at each call. NULL when out of memory. */
 struct ways *ways_new(struct ev_loop *loop, double timeout, struct stub *stub,
                       struct translate *translate, const struct ways_config *config);
 void ways_free(struct ways *ways);
@@ -55,12 +44,11 @@ enum target_error ways_device(struct ways *ways, target_client client,
 /* Virtual runs of a halted target. False: left to the stub, nothing was done. As ways_physical. */
 bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *runs,
                   size_t count, bool write);
-/* One port access. TARGET_UNSUPPORTED: left to the monitor, nothing was done. */
-enum target_error ways_port(struct ways *ways, uint16_t port, unsigned size, uint32_t *value,
-                            bool write, char *message, size_t message_size);
+/* One port access, of a target that has ports. On failure message (size bytes) says why. */
+enum target_error ways_port(struct ways *ways, struct way_port *access, char *message, size_t size);
 /* Port writes, as target_ops.ports_out. */
 enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
-                                 char *message, size_t message_size);
+                                 char *message, size_t size);
 /* Fill RAM with a byte; *done: how much of it was. TARGET_UNSUPPORTED: no quick way, write it. */
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
                             uint64_t *done);
@@ -73,14 +61,13 @@ void ways_release(struct ways *ways);
 bool ways_drain(struct ways *ways);
 
 /* Around everything that may look at the target's memory, or have a processor or a device look: for
- * a moment a bulk write shuts the others out (ways_fill_and_copy). Not to be nested. */
+ * a moment a write by direct RAM shuts the others out. Not to be nested. */
 void ways_enter(struct ways *ways);
 void ways_leave(struct ways *ways);
 
-/* Count what went by the stub or the monitor. */
-void ways_count(struct ways *ways, enum way way, bool write, uint64_t bytes);
-void ways_count_runs(struct ways *ways, enum way way, bool write, const struct target_span *runs,
-                     size_t count);
+/* Count what ways_virtual has left to the stub. */
+void ways_count_virtual(struct ways *ways, bool write, const struct target_span *runs,
+                        size_t count);
 /* As target_ops.transports. */
 size_t ways_list(const struct ways *ways, struct target_transport *out, size_t most);
 

@@ -1,0 +1,14 @@
+/* Accesses of devices, by a way that tells whether the device took them where there is one. In a
+ * task. */
+#ifndef SB_UPSTREAM_WAYS_DEVICE_H
+#define SB_UPSTREAM_WAYS_DEVICE_H
+
+#include "upstream/ways/rows.h"
+#include "upstream/ways/tells.h"
+
+/* As target_ops.access_device; the runs are single accesses (TARGET_ACCESS_NATURAL). */
+enum target_error device_runs(const struct way_rows *rows, struct tells *tells,
+                              const struct target_seen *seen, const struct way_transfer *transfer,
+                              const char **doubt);
+
+#endif

@@ -1,0 +1,50 @@
+/* What all ways have alike: the note, and the counts. */
+#include "upstream/ways/way.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define ROOM "target"
+
+void way_init(struct way *way, const struct way_ops *ops, const struct way_context *context)
+{
+    *way = (struct way){.ops = ops, .context = context};
+}
+
+void way_note(struct way *way, const char *note)
+{
+    snprintf(way->note, sizeof way->note, "%s", note);
+}
+
+enum target_error way_opened(struct way *way, enum ways_choice choice, enum target_error error,
+                             char *message, size_t size)
+{
+    char why[160];
+    if (error == TARGET_OK) {
+        way_note(way, "");
+        return TARGET_OK;
+    }
+    snprintf(why, sizeof why, "%s", message[0] ? message : target_error_text(error));
+    way_note(way, why);
+    if (choice == WAYS_ON) {
+        snprintf(message, size, "--%s on cannot be had: %s", way->ops->name, why);
+        return error;
+    }
+    log_warning(ROOM, "no %s: %s", way->ops->name, why);
+    return TARGET_OK;
+}
+
+void way_count(struct way *way, bool write, uint64_t bytes)
+{
+    way->calls++;
+    *(write ? &way->written : &way->read) += bytes;
+}
+
+void way_count_runs(struct way *way, bool write, const struct target_span *runs, size_t count)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += runs[i].done;
+    way_count(way, write, bytes);
+}
