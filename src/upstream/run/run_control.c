@@ -96,7 +96,7 @@ static void describe_stop(struct run_control *run, const char *reply, char *text
     if (thread) {
         thread += strlen("thread:");
         uint64_t id;
-        if (stub_thread_id(&id, &thread, thread + strlen(thread))) {
+        if (thread_parse_one(&id, &thread, thread + strlen(thread))) {
             run->stop_thread = id;
             snprintf(where, sizeof where, " in thread %" PRIu64, id);
             for (unsigned i = 0; i < run->stub->processors; i++)
