@@ -1,10 +1,11 @@
+/* Hides whom we believe when it is asked whether the target runs. */
 #include "upstream/run/run_control.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "rsp/hex.h"
+#include "rsp/stop_reply.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/step_text.h"
 
@@ -86,33 +87,26 @@ static void set_state(struct run_control *run, enum target_state state, const ch
 /* "T05thread:02;…" in words. Everything in it is a stranger's. */
 static void describe_stop(struct run_control *run, const char *reply, char *text, size_t size)
 {
-    snprintf(run->reply, sizeof run->reply, "%s", reply);
-    int high = hex_digit(reply[0] ? reply[1] : 0);
-    int low = high < 0 ? -1 : hex_digit(reply[2]);
-    run->stop_signal = low < 0 ? 0 : (unsigned)(high * 16 + low);
-    run->stop_thread = 0;
+    struct stop stop;
     char where[48] = "";
-    const char *thread = strstr(reply, "thread:");
-    if (thread) {
-        thread += strlen("thread:");
-        uint64_t id;
-        if (thread_parse_one(&id, &thread, thread + strlen(thread))) {
-            run->stop_thread = id;
-            snprintf(where, sizeof where, " in thread %" PRIu64, id);
-            for (unsigned i = 0; i < run->stub->processors; i++)
-                if (run->stub->threads[i] == id)
-                    snprintf(where, sizeof where, " on processor %u", i);
-        }
-    }
-    const char *why = strstr(reply, "watch:")                                ? "a watchpoint"
-                      : strstr(reply, "swbreak") || strstr(reply, "hwbreak") ? "a breakpoint"
-                      : run->stop_signal == 5 ? "a breakpoint or a step"
-                      : run->stop_signal == 2 ? "an interrupt"
-                                              : NULL;
+    snprintf(run->reply, sizeof run->reply, "%s", reply);
+    stop_parse(&stop, reply);
+    run->stop_signal = stop.signal;
+    run->stop_thread = stop.thread > 0 ? (uint64_t)stop.thread : 0;
+    if (run->stop_thread != 0)
+        snprintf(where, sizeof where, " in thread %" PRIu64, run->stop_thread);
+    for (unsigned i = 0; i < run->stub->processors && run->stop_thread != 0; i++)
+        if (run->stub->threads[i] == run->stop_thread)
+            snprintf(where, sizeof where, " on processor %u", i);
+    const char *why = stop.watch                     ? "a watchpoint"
+                      : stop.swbreak || stop.hwbreak ? "a breakpoint"
+                      : stop.signal == 5             ? "a breakpoint or a step"
+                      : stop.signal == 2             ? "an interrupt"
+                                                     : NULL;
     if (why)
         snprintf(text, size, "halted by %s%s", why, where);
     else
-        snprintf(text, size, "halted by signal %u%s", run->stop_signal, where);
+        snprintf(text, size, "halted by signal %u%s", stop.signal, where);
 }
 
 void run_control_attached(struct run_control *run, const char *reply)
