@@ -22,10 +22,10 @@ struct run_control {
     struct qmp *qmp;
     struct run_listener listener;
     enum target_state state;
-    uint64_t changes; /* of state, whatever it changed to */
-    char text[256];   /* why it is halted, or lost */
-    char reply[256];  /* the same in the stub's words */
-    bool ours;        /* it runs because we resumed it */
+    uint64_t changes;    /* of state, whatever it changed to */
+    char text[256];      /* why it is halted, or lost */
+    struct buffer reply; /* the same in the stub's words, whole, with its NUL */
+    bool ours;           /* it runs because we resumed it */
     unsigned stop_signal;
     uint64_t stop_thread;
     /* RESUME events that our own resumes lead to: asked for, and come */
@@ -53,6 +53,8 @@ struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, str
 
 void run_control_free(struct run_control *run)
 {
+    if (run)
+        buffer_free(&run->reply);
     free(run);
 }
 
@@ -84,12 +86,20 @@ static void set_state(struct run_control *run, enum target_state state, const ch
     task_cond_broadcast(&run->changed);
 }
 
+/* Out of memory there is none. */
+static void keep_reply(struct run_control *run, const char *reply)
+{
+    buffer_clear(&run->reply);
+    if (!buffer_append(&run->reply, reply, strlen(reply) + 1))
+        buffer_free(&run->reply);
+}
+
 /* "T05thread:02;…" in words. Everything in it is a stranger's. */
 static void describe_stop(struct run_control *run, const char *reply, char *text, size_t size)
 {
     struct stop stop;
     char where[48] = "";
-    snprintf(run->reply, sizeof run->reply, "%s", reply);
+    keep_reply(run, reply);
     stop_parse(&stop, reply);
     run->stop_signal = stop.signal;
     run->stop_thread = stop.thread > 0 ? (uint64_t)stop.thread : 0;
@@ -121,7 +131,7 @@ void run_control_attached(struct run_control *run, const char *reply)
 
 void run_control_lost(struct run_control *run, const char *reason)
 {
-    snprintf(run->reply, sizeof run->reply, "%s", rsp_client_exit(run->stub->rsp));
+    keep_reply(run, rsp_client_exit(run->stub->rsp));
     if (run->state != TARGET_STATE_LOST)
         set_state(run, TARGET_STATE_LOST, reason);
 }
@@ -185,12 +195,11 @@ static void adopt_running(struct run_control *run)
 
 static void adopt_halted(struct run_control *run, const char *status)
 {
-    char text[128];
+    char text[128], reply[32] = "S02";
     run->stop_signal = 0;
     if (run->stub->threads[0] != 0)
-        snprintf(run->reply, sizeof run->reply, "T02thread:%02" PRIx64 ";", run->stub->threads[0]);
-    else
-        snprintf(run->reply, sizeof run->reply, "S02");
+        snprintf(reply, sizeof reply, "T02thread:%02" PRIx64 ";", run->stub->threads[0]);
+    keep_reply(run, reply);
     snprintf(text, sizeof text, "halted by another or by itself (%.60s)", status);
     rsp_client_set_running(run->stub->rsp, false);
     set_state(run, TARGET_STATE_HALTED, text);
@@ -389,7 +398,7 @@ enum target_error run_control_resume_packet(struct run_control *run, target_clie
 
 void run_control_stop_reply(const struct run_control *run, char *reply, size_t size)
 {
-    snprintf(reply, size, "%s", run->reply);
+    snprintf(reply, size, "%s", (const char *)buffer_bytes(&run->reply));
 }
 
 enum target_error run_control_interrupt(struct run_control *run)
