@@ -1,7 +1,7 @@
 #include "upstream/link/monitor.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "upstream/link/qmp.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Hides how packets and stop replies spell a step. */
 #include "upstream/link/step_text.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "rsp/thread_id.h"
 
 #include <string.h>
