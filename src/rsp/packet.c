@@ -1,3 +1,4 @@
+/* Hides framing, checksums, escapes and run lengths. */
 #include "rsp/packet.h"
 
 #include "base/hex.h"

@@ -1,3 +1,4 @@
+/* Hides whether a monitor command goes through the stub or through QMP. */
 #include "upstream/link/monitor.h"
 
 #include "base/buffer.h"

@@ -1,3 +1,4 @@
+/* Hides the characters of lines that a monitor prints. */
 #include "upstream/link/text.h"
 
 #include "base/hex.h"
