@@ -1,8 +1,8 @@
 /* What a client has said of itself, and the form in which it takes replies. */
 #include "stub/client.h"
 
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "space/run.h"
 
 #include <stdarg.h>

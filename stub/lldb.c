@@ -2,7 +2,7 @@
  * another way. Source: lldb's docs, "lldb-gdb-remote.txt". */
 #include "stub/lldb.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>

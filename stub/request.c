@@ -1,7 +1,7 @@
 /* Each request's grammar, checked whole. */
 #include "stub/request.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * the processors. */
 #include "stub/select.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "space/packets.h"
 #include "stub/threads.h"
 

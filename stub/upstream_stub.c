@@ -1,8 +1,8 @@
 /* How the upstream stub is asked for what it does not volunteer, and what is remembered of it. */
 #include "stub/upstream_stub.h"
 
+#include "base/hex.h"
 #include "rsp/description.h"
-#include "rsp/hex.h"
 #include "space/machine.h"
 #include "space/packets.h"
 #include "space/registers.h"

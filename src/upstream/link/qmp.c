@@ -373,12 +373,8 @@ enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct 
         error =
             fail(TARGET_FAILED, message, size, "the monitor answered something other than text");
     } else {
-        uint8_t *end = NULL;
-        if (buffer_append(text, json_string_value(result), json_string_length(result)))
-            end = buffer_reserve(text, 1);
-        if (end)
-            *end = '\0';
-        else
+        if (!buffer_append(text, json_string_value(result), json_string_length(result)) ||
+            !buffer_terminate(text))
             error = fail(TARGET_NO_MEMORY, message, size, "out of memory");
     }
     json_decref(result);

@@ -1,7 +1,7 @@
 #include "upstream/machine/attach.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "upstream/link/monitor.h"
 #include "upstream/link/monitor_text.h"
 #include "upstream/link/qmp.h"
@@ -149,7 +149,7 @@ static bool add_threads(struct stub *stub, const char *list)
     while (*list == 'm' || *list == ',') {
         uint64_t id;
         list++;
-        if (!stub_thread_id(&id, &list, end) || stub->processors == THREADS_MOST)
+        if (!thread_parse_one(&id, &list, end) || stub->processors == THREADS_MOST)
             return false;
         if (stub->processors % 16 == 0) {
             uint64_t *more =

@@ -2,7 +2,7 @@
 #include "upstream/translate/modes.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <stdlib.h>
 #include <string.h>
