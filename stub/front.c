@@ -1,6 +1,5 @@
 /* The one run state that all clients share: who is told of a stop, and who has asked for it. */
 #include "stub/front.h"
-#include "space/packets.h"
 
 #include "base/log.h"
 #include "space/run.h"

@@ -78,7 +78,7 @@ void session_release(struct session *session)
 
 enum cache_policy session_policy(const struct session *session)
 {
-    return session->view.size < VIEW_LINE_SIZE ? CACHE_OFF : session->policy;
+    return session->copies.view.size < VIEW_LINE_SIZE ? CACHE_OFF : session->policy;
 }
 
 void session_wait_behind(struct session *session)

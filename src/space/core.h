@@ -5,8 +5,8 @@
 #define SB_SPACE_CORE_H
 
 #include "base/task.h"
+#include "space/copies.h"
 #include "space/types.h"
-#include "space/view.h"
 #include "spacebridge/hresult.h"
 #include "upstream/target.h"
 
@@ -26,9 +26,8 @@ struct space {
     struct space_config config;
     struct session *sessions; /* utlist */
     target_client last_client;
-    uint64_t pass;    /* of walks over the sessions that suspend */
-    uint64_t changes; /* writes to the target's memory, of all sessions */
-    struct view_census census;
+    uint64_t pass; /* of walks over the sessions that suspend */
+    struct copies copies;
     struct doubts *doubts;
     struct synced *synced;
     /* Somebody is about to resume: write-back acts as write-through meanwhile, or a busy writer
@@ -51,11 +50,7 @@ struct session {
      * their whole length, and other tasks that flush it. Nobody holds two, nor one while resuming.
      */
     struct task_mutex mutex;
-    struct view view;
-    /* Moves when others may have made clean bytes of this view stale: what was read from the target
-     * before and arrives after is not kept. See session_generation. */
-    uint64_t generation;
-    uint64_t own_changes; /* writes to the target's memory by this session */
+    struct copy_holder copies; /* the view */
     /* Moves when the target was lost with dirty bytes in this view. */
     uint64_t losses;
     struct flush_result *flushing; /* the flush under way, NULL: none */
@@ -93,11 +88,20 @@ enum target_error session_memory_ready(const struct session *session, bool is_vi
 /* Keep a session's memory while this task works on its view; release may free it. */
 void session_hold(struct session *session);
 void session_release(struct session *session);
-/* A number that moves when others have written to the target's memory, or clean bytes of this view
- * may be stale for another reason. It costs a write the same however many sessions there are. */
+/* See copies_generation. */
 static inline uint64_t session_generation(const struct session *session)
 {
-    return session->generation + (session->space->changes - session->own_changes);
+    return copies_generation(&session->space->copies, &session->copies);
+}
+/* See copies_changed and copies_device_written: of a write by this session. */
+static inline void session_changed(struct session *session, enum write_kind kind, uint64_t page,
+                                   uint64_t physical, size_t length)
+{
+    copies_changed(&session->space->copies, &session->copies, kind, page, physical, length);
+}
+static inline void session_device_written(struct session *session, enum write_kind kind)
+{
+    copies_device_written(&session->space->copies, &session->copies, kind);
 }
 /* What its calls really do: the session's choice, unless the view has no room for a line. */
 enum cache_policy session_policy(const struct session *session);

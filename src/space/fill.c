@@ -4,7 +4,6 @@
 #include "space/flush.h"
 #include "space/page.h"
 #include "space/session.h"
-#include "space/transfer.h"
 
 #include "base/bytes.h"
 
@@ -81,7 +80,7 @@ static bool fill_quickly(struct fill *fill, struct pages *pages)
     uint64_t physical, length, done = 0;
 
     /* What waits in the view was written before. */
-    if (session->view.dirty_bytes || session->flushing) {
+    if (session->copies.view.dirty_bytes || session->flushing) {
         fill->hr = flush_before(session, fill->name, fill->start + fill->done);
         if (FAILED(fill->hr))
             return true;
@@ -92,7 +91,7 @@ static bool fill_quickly(struct fill *fill, struct pages *pages)
         return false;
     enum target_error error = target->ops->fill_physical(target, session->client, physical, length,
                                                          fill->pattern[0], &done);
-    transfer_changed(session, WRITE_PHYSICAL, 0, physical, (size_t)length);
+    session_changed(session, WRITE_PHYSICAL, 0, physical, (size_t)length);
     fill->done += (uint32_t)done;
     fill->quick = error == TARGET_OK;
     return done > 0;

@@ -38,7 +38,7 @@ static bool batch_take(struct batch *batch, struct session *session, const uint6
                        size_t count)
 {
     struct view_line *lines[SPACE_BATCH_PAGES];
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     size_t total = 0, used = 0, some = 0;
 
     memset(batch, 0, sizeof(*batch));
@@ -112,7 +112,7 @@ static void put_back(struct view *view, struct view_line *line, size_t offset, c
 static void run_failed(struct session *session, const struct target_span *run, const char *reason,
                        struct flush_result *result)
 {
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     uint64_t address = run->address + run->done, page = address & TARGET_PAGE_MASK;
     size_t offset = (size_t)(address - page), length = run->length - run->done;
     struct view_line *line = view_find(view, page);
@@ -235,7 +235,7 @@ static uint64_t *dirty_addresses(const struct view *view, size_t *count)
 bool flush_take(struct session *session, struct batch *batch)
 {
     size_t count;
-    uint64_t *addresses = dirty_addresses(&session->view, &count);
+    uint64_t *addresses = dirty_addresses(&session->copies.view, &count);
     bool taken = addresses && batch_take(batch, session, addresses,
                                          count < SPACE_BATCH_PAGES ? count : SPACE_BATCH_PAGES);
     free(addresses);
@@ -250,7 +250,7 @@ void flush_batch(struct session *session, struct batch *batch, struct flush_resu
 
 HRESULT flush_view(struct session *session, struct flush_result *result)
 {
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     size_t count;
 
     session_wait_behind(session);

@@ -3,7 +3,6 @@
 #include "space/core.h"
 #include "space/flush.h"
 #include "space/session.h"
-#include "space/transfer.h"
 
 #include "spacebridge/names.h"
 
@@ -172,7 +171,7 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
     enum target_error error =
         target->ops->port_out(target, session->client, (uint16_t)offset, size,
                               (uint32_t)bytes_load(bytes, size, false), message, sizeof(message));
-    transfer_device_written(session, WRITE_PHYSICAL);
+    session_device_written(session, WRITE_PHYSICAL);
     return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
 }
 
@@ -220,7 +219,7 @@ static bool write_together(struct session *session, const struct session_port_wr
     if (target->ops->ports_out(target, session->client, out, count, message, message_size) ==
         TARGET_UNSUPPORTED)
         return false;
-    transfer_device_written(session, WRITE_PHYSICAL);
+    session_device_written(session, WRITE_PHYSICAL);
     return true;
 }
 

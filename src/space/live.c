@@ -8,7 +8,7 @@
 /* The connection reads its own writes: dirty bytes win over what the target has. */
 static void overlay(struct session *session, uint64_t address, uint8_t *bytes, size_t length)
 {
-    const struct view_line *line = view_find(&session->view, address & TARGET_PAGE_MASK);
+    const struct view_line *line = view_find(&session->copies.view, address & TARGET_PAGE_MASK);
     size_t start = (size_t)(address & ~TARGET_PAGE_MASK), end = start + length, offset, count;
 
     for (size_t at = start; line && view_next_dirty(line, at, end, &offset, &count);

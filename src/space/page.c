@@ -121,7 +121,8 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
         pages->epoch = target->ops->translation_epoch(target);
         for (size_t i = from; i < pages->count; i++) {
             struct page *page = &pages->page[i];
-            struct view_line *line = by_view ? view_find(&session->view, page->address) : NULL;
+            struct view_line *line =
+                by_view ? view_find(&session->copies.view, page->address) : NULL;
             page->from_view = line && line->checked && line->epoch == pages->epoch;
             if (page->from_view) {
                 page->kind = PAGE_CACHED;
@@ -155,19 +156,19 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
 
 struct view_line *page_settle(struct session *session, const struct page *page, uint64_t epoch)
 {
-    struct view_line *line = view_find(&session->view, page->address);
+    struct view_line *line = view_find(&session->copies.view, page->address);
     if (!line || page->from_view)
         return line;
     if (page->kind != PAGE_CACHED) {
         line->checked = false;
-        return view_drop_clean(&session->view, line, 0, VIEW_LINE_SIZE) ? line : NULL;
+        return view_drop_clean(&session->copies.view, line, 0, VIEW_LINE_SIZE) ? line : NULL;
     }
     if (line->physical != page->physical) {
         /* Clean bytes are those of another page. Dirty ones are virtual writes: they go where the
          * address points when they are flushed. */
-        if (!view_drop_clean(&session->view, line, 0, VIEW_LINE_SIZE))
+        if (!view_drop_clean(&session->copies.view, line, 0, VIEW_LINE_SIZE))
             return NULL;
-        view_set_physical(&session->view, line, page->physical);
+        view_set_physical(&session->copies.view, line, page->physical);
     }
     line->checked = true;
     line->epoch = epoch;

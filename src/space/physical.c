@@ -95,7 +95,7 @@ static enum target_error transfer_bulk(struct session *session, bool write, uint
         }
         if (write) {
             target->ops->write_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
-            transfer_changed(session, WRITE_PHYSICAL, 0, physical + *done, at - *done);
+            session_changed(session, WRITE_PHYSICAL, 0, physical + *done, at - *done);
         } else {
             target->ops->read_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
         }
@@ -128,7 +128,7 @@ static void transfer_region(struct call *call, uint32_t flags, const struct targ
     else
         error = transfer_read_natural(session, &natural, &done, reason);
     if (write && region->kind == REGION_DEVICE)
-        transfer_device_written(session, WRITE_PHYSICAL);
+        session_device_written(session, WRITE_PHYSICAL);
     call->done += done;
     if (error)
         call_stop(call, error, "%s", reason[0] ? reason : target_error_text(error));
@@ -181,7 +181,7 @@ static HRESULT transfer_physical(struct call *call, uint32_t flags, uint8_t *byt
     if (!physical_may_start(call, flags) || !next_region(call, flags, &region))
         return call_finish(call, done);
     /* A refused call changes nothing; an accepted write finds the view's bytes in memory. */
-    if (write && (session->view.dirty_bytes || session->flushing)) {
+    if (write && (session->copies.view.dirty_bytes || session->flushing)) {
         HRESULT hr = flush_before(session, call->name, call->offset);
         if (FAILED(hr)) {
             if (done)

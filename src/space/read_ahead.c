@@ -16,7 +16,7 @@ static size_t pages_wanted(const struct session *session, const struct pages *pa
     for (; count < pages->count; count++) {
         const struct page *page = &pages->page[count];
         if (page->kind != PAGE_CACHED || page->from_view || page->region.kind != REGION_RAM ||
-            view_find(&session->view, page->address))
+            view_find(&session->copies.view, page->address))
             break;
     }
     return count;
@@ -25,7 +25,7 @@ static size_t pages_wanted(const struct session *session, const struct pages *pa
 static void keep(struct session *session, const struct page *page, uint64_t epoch,
                  const struct target_span *run)
 {
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     struct view_line *line;
 
     if (!run->done || view_find(view, page->address))
@@ -68,7 +68,7 @@ void read_ahead_after(struct session *session, uint64_t offset, size_t size, boo
     bool follows = offset == session->read_next;
     uint64_t next = offset + size;
     /* What is read ahead must not drive out what was read ahead just before. */
-    size_t most = session->view.size / VIEW_LINE_SIZE / 4;
+    size_t most = session->copies.view.size / VIEW_LINE_SIZE / 4;
 
     session->read_next = next;
     if (!follows || next < offset) {

@@ -41,9 +41,7 @@ struct session *session_open(struct space *space, const char *name, enum cache_p
     snprintf(session->name, sizeof(session->name), "%s", name);
     if (listener)
         session->listener = *listener;
-    view_init(&session->view, space->config.cache_size);
-    session->view.census = &space->census;
-    session->own_changes = space->changes;
+    copies_join(&space->copies, &session->copies, space->config.cache_size);
     DL_APPEND(space->sessions, session);
     return session;
 }
@@ -62,11 +60,12 @@ void session_close(struct session *session)
         flush_describe(&result, text, sizeof(text));
         log_warning("space", "%s: closed, %s", session->name, text);
     }
-    uint64_t left = view_discard(&session->view, &first);
+    uint64_t left = view_discard(&session->copies.view, &first);
     if (left)
         log_warning("space", "%s: closed, %" PRIu64 " dirty bytes dropped, the first at 0x%" PRIx64,
                     session->name, left, first);
-    view_clear(&session->view);
+    view_clear(&session->copies.view);
+    copies_leave(&session->space->copies, &session->copies);
     DL_DELETE(session->space->sessions, session);
     session->closed = true;
     task_mutex_unlock(&session->mutex);
@@ -183,7 +182,7 @@ HRESULT session_set_current_processor(struct session *session, uint32_t processo
     task_mutex_lock(&session->mutex);
     hr = flush_for(session, "SetCurrentProcessor", &result);
     if (SUCCEEDED(hr)) {
-        view_clear(&session->view);
+        view_clear(&session->copies.view);
         session->cpu = processor;
     }
     task_mutex_unlock(&session->mutex);
@@ -209,7 +208,7 @@ HRESULT session_discard(struct session *session, uint64_t *dropped)
 {
     session->message[0] = '\0';
     task_mutex_lock(&session->mutex);
-    uint64_t count = view_discard(&session->view, NULL);
+    uint64_t count = view_discard(&session->copies.view, NULL);
     task_mutex_unlock(&session->mutex);
     if (dropped)
         *dropped = count;
@@ -220,7 +219,7 @@ HRESULT session_invalidate(struct session *session)
 {
     session->message[0] = '\0';
     task_mutex_lock(&session->mutex);
-    view_drop_all_clean(&session->view);
+    view_drop_all_clean(&session->copies.view);
     task_mutex_unlock(&session->mutex);
     return S_OK;
 }
@@ -239,7 +238,7 @@ HRESULT session_set_cache_policy(struct session *session, enum cache_policy poli
         hr = flush_for(session, "SetCachePolicy", &result);
     if (SUCCEEDED(hr)) {
         if (policy == CACHE_OFF)
-            view_clear(&session->view);
+            view_clear(&session->copies.view);
         session->policy = policy;
     }
     task_mutex_unlock(&session->mutex);
@@ -248,7 +247,7 @@ HRESULT session_set_cache_policy(struct session *session, enum cache_policy poli
 
 HRESULT session_get_cache_status(struct session *session, struct session_cache_status *status)
 {
-    const struct view *view = &session->view;
+    const struct view *view = &session->copies.view;
 
     session->message[0] = '\0';
     /* Bytes on their way count neither as dirty nor as flushed nor as lost. */

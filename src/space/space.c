@@ -30,7 +30,7 @@ static struct session *next_session(struct space *space, uint64_t pass)
  * waited for too. */
 static bool flush_other(struct session *session, struct flush_result *result, HRESULT *hr)
 {
-    if (!session->view.dirty_bytes && !session->flushing)
+    if (!session->copies.view.dirty_bytes && !session->flushing)
         return false;
     session_hold(session);
     task_mutex_lock(&session->mutex);
@@ -87,7 +87,7 @@ uint64_t space_flush_all(struct space *space)
         if (FAILED(hr)) {
             flush_describe(&result, text, sizeof(text));
             flush_report(session, hr, "the view was flushed and %s", text);
-            unwritten += result.lost + session->view.dirty_bytes;
+            unwritten += result.lost + session->copies.view.dirty_bytes;
         }
         session_release(session);
     }
@@ -104,11 +104,11 @@ static void space_state_changed(void *context, enum target_state state, const ch
         synced_forget(space->synced);
     DL_FOREACH(space->sessions, session)
     {
-        if (state == TARGET_STATE_RUNNING && session->view.dirty_bytes)
+        if (state == TARGET_STATE_RUNNING && session->copies.view.dirty_bytes)
             log_warning("space",
                         "%s: the target was resumed by others, %" PRIu64
                         " dirty bytes are kept until it halts",
-                        session->name, session->view.dirty_bytes);
+                        session->name, session->copies.view.dirty_bytes);
         if (session->listener.state_changed)
             session->listener.state_changed(session->listener.context, space_state_of(state), text);
     }
@@ -117,14 +117,9 @@ static void space_state_changed(void *context, enum target_state state, const ch
 static void space_memory_changed(void *context)
 {
     struct space *space = context;
-    struct session *session;
 
     space->resuming = false;
-    DL_FOREACH(space->sessions, session)
-    {
-        session->generation++;
-        view_drop_all_clean(&session->view);
-    }
+    copies_all_outdated(&space->copies);
 }
 
 static void space_lost(void *context, const char *reason)
@@ -135,9 +130,9 @@ static void space_lost(void *context, const char *reason)
     space->resuming = false;
     DL_FOREACH(space->sessions, session)
     {
-        uint64_t first = 0, dirty = view_discard(&session->view, &first);
-        view_clear(&session->view);
-        session->generation++;
+        uint64_t first = 0, dirty = view_discard(&session->copies.view, &first);
+        view_clear(&session->copies.view);
+        copies_outdated(&session->copies);
         session->losses++;
         if (!dirty)
             continue;

@@ -5,64 +5,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 /* Natural accesses handed to the target at once. */
 #define NATURAL_RUNS 64
-
-/* May a line be concerned, the writer's own one apart? Asked of a page at a time: most writes lie
- * within one. */
-static bool others_may_hold(const struct session *session, enum write_kind kind, uint64_t page,
-                            uint64_t physical, uint64_t last)
-{
-    uint64_t first = physical & TARGET_PAGE_MASK;
-    if (last - first >= TARGET_PAGE_SIZE)
-        return true;
-    uint32_t lines = view_census_lines(&session->space->census, first);
-    if (lines == 1 && kind == WRITE_VIEW) {
-        const struct view_line *own = view_find(&session->view, page);
-        return !own || own->physical != first;
-    }
-    return lines > 0;
-}
-
-void transfer_changed(struct session *session, enum write_kind kind, uint64_t page,
-                      uint64_t physical, size_t length)
-{
-    struct session *other;
-    uint64_t last = physical + (length - 1);
-
-    if (!length)
-        return;
-    if (last < physical)
-        last = UINT64_MAX;
-    session->space->changes++;
-    session->own_changes++;
-    if (!others_may_hold(session, kind, page, physical, last))
-        return;
-    DL_FOREACH(session->space->sessions, other)
-    {
-        if (other != session)
-            view_drop_physical(&other->view, physical, last, NULL);
-    }
-    if (kind == WRITE_UNCACHED)
-        return;
-    view_drop_physical(&session->view, physical, last,
-                       kind == WRITE_VIEW ? view_find(&session->view, page) : NULL);
-}
-
-void transfer_device_written(struct session *session, enum write_kind kind)
-{
-    struct session *other;
-
-    DL_FOREACH(session->space->sessions, other)
-    {
-        if (other == session && kind == WRITE_UNCACHED)
-            continue;
-        other->generation++;
-        view_drop_all_clean(&other->view);
-    }
-}
 
 static const struct page *page_of(const struct pages *pages, size_t from, size_t to,
                                   uint64_t address)
@@ -137,15 +82,15 @@ static bool run_in_memory(struct session *session, const struct page *page,
 static void run_moved(struct session *session, enum write_kind kind, const struct page *page,
                       const struct target_span *run)
 {
-    struct view_line *line = view_find(&session->view, page->address);
+    struct view_line *line = view_find(&session->copies.view, page->address);
 
-    transfer_changed(session, kind, page->address, page->physical + (run->address - page->address),
-                     run->length);
+    session_changed(session, kind, page->address, page->physical + (run->address - page->address),
+                    run->length);
     if (kind == WRITE_UNCACHED)
         return;
-    session->generation++;
+    copies_outdated(&session->copies);
     if (line)
-        view_drop_clean(&session->view, line, 0, VIEW_LINE_SIZE);
+        view_drop_clean(&session->copies.view, line, 0, VIEW_LINE_SIZE);
 }
 
 /* Virtual runs while the target runs: where their pages were found to lie just now. ROM is written
@@ -255,8 +200,8 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
     /* Also what was not acknowledged may have arrived. */
     for (size_t i = 0, at = from; i < count; i++) {
         const struct page *page = page_onward(pages, &at, to, run[i].address);
-        transfer_changed(session, kind, page->address,
-                         page->physical + (run[i].address - page->address), run[i].length);
+        session_changed(session, kind, page->address,
+                        page->physical + (run[i].address - page->address), run[i].length);
     }
     if (!live && target->ops->translation_epoch(target) != pages->epoch)
         verify_pages(session, kind, pages, from, to, run, count);
@@ -357,8 +302,7 @@ enum target_error transfer_write_natural(struct session *session, const struct n
         natural_access(session, natural, *done, run, count, true);
         error = natural_done(natural, run, count, done, reason);
         size_t tried = error ? *done - before + 8 : *done - before;
-        transfer_changed(session, kind, page, at,
-                         tried < length - before ? tried : length - before);
+        session_changed(session, kind, page, at, tried < length - before ? tried : length - before);
     }
     return error;
 }
@@ -433,7 +377,7 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
             struct target_seen seen = {session->cpu, page->address + first + *done};
             struct natural natural = {&region, &seen, physical, (uint8_t *)bytes + *done, part};
             error = transfer_write_natural(session, &natural, kind, page->address, &put, reason);
-            transfer_device_written(session, kind);
+            session_device_written(session, kind);
         } else {
             struct target_span run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
                                       0, 0};

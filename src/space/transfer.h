@@ -6,19 +6,6 @@
 #include "space/core.h"
 #include "space/page.h"
 
-/* Who made a write, for what others may keep. */
-enum write_kind {
-    WRITE_VIEW, /* by the view: its line of that virtual page is the caller's to bring up to date */
-    WRITE_UNCACHED, /* the caller's own lines stay as they were, whatever they are */
-    WRITE_PHYSICAL, /* no line is exempt */
-};
-
-/* Bytes of the physical range may have changed: clean copies of it are dropped everywhere it
- * matters. page: the virtual page whose line is exempt with WRITE_VIEW. */
-void transfer_changed(struct session *session, enum write_kind kind, uint64_t page,
-                      uint64_t physical, size_t length);
-/* A device was written, by a port or by memory: it may have changed memory itself, anywhere. */
-void transfer_device_written(struct session *session, enum write_kind kind);
 /* Write virtual runs, in rising order, to page[from..to), all PAGE_CACHED or PAGE_BULK. Runs that
  * may have hit anything but RAM or ROM come back as not written. The first error is returned, each
  * run has its own. */

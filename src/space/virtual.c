@@ -65,7 +65,7 @@ static bool call_goes_on(struct call *call)
 static void view_keep(struct session *session, const struct page *page, uint64_t epoch,
                       bool written, size_t offset, const uint8_t *bytes, size_t length)
 {
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     struct view_line *line = view_find(view, page->address);
 
     if (!length)
@@ -127,7 +127,7 @@ static void slot_prepare(struct session *session, const struct page *page, struc
         memcpy(buffer + (first - page->first), line->bytes + first, length);
     if (!slot_missing(slot, page->first, end, &first, &length)) {
         session->hits++;
-        view_touch(&session->view, line);
+        view_touch(&session->copies.view, line);
         return;
     }
     session->misses++;
@@ -189,7 +189,7 @@ static void read_page_alone(struct call *call, const struct pages *pages, uint8_
     size_t end = page->first + page->length;
 
     for (size_t at = page->first; at < end;) {
-        const struct view_line *line = view_find(&session->view, page->address);
+        const struct view_line *line = view_find(&session->copies.view, page->address);
         char reason[SESSION_REASON_SIZE];
         size_t first, length;
         if (line && view_next_valid(line, at, end, &first, &length) && first == at) {
@@ -275,9 +275,10 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
         call_stop(call, TARGET_NO_MEMORY, NULL);
     while (!call->error && call->done < call->size && call_look_up(call, pages, true)) {
         size_t count = 0;
-        while (count < pages->count && (pages->page[count].kind == PAGE_CACHED ||
-                                        (pages->page[count].kind == PAGE_BULK &&
-                                         !view_find(&session->view, pages->page[count].address))))
+        while (count < pages->count &&
+               (pages->page[count].kind == PAGE_CACHED ||
+                (pages->page[count].kind == PAGE_BULK &&
+                 !view_find(&session->copies.view, pages->page[count].address))))
             count++;
         if (count) {
             read_pages(call, pages, count, buffer + call->done, slots, run);
@@ -338,7 +339,7 @@ static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffe
 static void view_follow(struct session *session, const struct page *page, uint64_t epoch, bool keep,
                         const uint8_t *bytes, size_t done)
 {
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
 
     if (keep && page->kind == PAGE_CACHED) {
         view_keep(session, page, epoch, true, page->first, bytes, done);
@@ -362,8 +363,8 @@ static void pages_follow(struct session *session, const struct pages *pages, siz
     for (size_t i = 0; i < count && count > 1; i++) {
         const struct page *page = &pages->page[i];
         uint64_t first = page->physical + page->first;
-        view_drop_physical(&session->view, first, first + (page->length - 1),
-                           view_find(&session->view, page->address));
+        view_drop_physical(&session->copies.view, first, first + (page->length - 1),
+                           view_find(&session->copies.view, page->address));
     }
 }
 
@@ -383,7 +384,7 @@ static void write_page_alone(struct call *call, const struct pages *pages, size_
     }
     /* A doorbell must find its descriptors in memory. Looked up again afterwards: what was flushed
      * may have been page tables. */
-    if (kind == WRITE_VIEW && page->kind == PAGE_MIXED && session->view.dirty_bytes) {
+    if (kind == WRITE_VIEW && page->kind == PAGE_MIXED && session->copies.view.dirty_bytes) {
         flush_within(call);
         return;
     }
@@ -439,7 +440,7 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
 static struct view_line *write_line(struct call *call, const struct page *page, uint64_t epoch)
 {
     struct session *session = call->session;
-    struct view *view = &session->view;
+    struct view *view = &session->copies.view;
     struct view_line *line = page_settle(session, page, epoch);
 
     if (line)
@@ -481,11 +482,11 @@ static void write_back(struct call *call, struct pages *pages, const uint8_t *bu
             struct view_line *line = write_line(call, page, pages->epoch);
             if (!line)
                 break;
-            view_put_dirty(&session->view, line, page->first, bytes, page->length);
-            view_touch(&session->view, line);
+            view_put_dirty(&session->copies.view, line, page->first, bytes, page->length);
+            view_touch(&session->copies.view, line);
             call->done += page->length;
         }
-        if (!session->view.dirty_bytes && session->losses == losses)
+        if (!session->copies.view.dirty_bytes && session->losses == losses)
             flushed = call->done;
     }
     if (session->losses != losses) {
