@@ -1,3 +1,4 @@
+/* Hides how a large write is recognised by its head, and cut into pieces. */
 #include "rpc/bulk_write.h"
 
 #include "rpc/calls.h"

@@ -1,3 +1,4 @@
+/* Hides which requests may go together, and their arguments until they are carried out. */
 #include "rpc/port_batch.h"
 
 #include "base/log.h"
