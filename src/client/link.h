@@ -57,7 +57,7 @@ struct pack *link_begin(struct link *link, const char *method, uint32_t params);
 void link_sink(struct link *link, void *into, size_t most);
 /* Send the request, followed by body (size bytes, the end of its last param), and wait for the
  * response, for extra seconds longer than silence allows (< 0: for ever). The HRESULT of the
- * response: on success with at least outs values in result, on failure with link->message set.
+ * response: on success with the first outs values in result, on failure with link->message set.
  * E_UNEXPECTED when the connection is lost. */
 HRESULT link_call(struct link *link, const void *body, size_t size, double extra, uint32_t outs,
                   struct link_result *result);
