@@ -1,12 +1,10 @@
 /* Marshalling: hides how arguments are packed, and what a result must be. */
 #include "client/call.h"
 
-#include <string.h>
-
 /* Pack what a call takes. The bytes of a bin are not packed: they are returned, to be sent from
  * where they are. */
-static struct call_bytes pack(msgpack_packer *packer, const struct param *params,
-                              const union call_argument *arguments)
+static struct call_bytes pack_arguments(struct pack *pack, const struct param *params,
+                                        const union call_argument *arguments)
 {
     struct call_bytes body = {0};
 
@@ -17,23 +15,22 @@ static struct call_bytes pack(msgpack_packer *packer, const struct param *params
         case PARAM_ULONG:
         case PARAM_SIZE:
         case PARAM_COUNT:
-            msgpack_pack_uint64(packer, argument->number);
+            pack_unsigned(pack, argument->number);
             break;
         case PARAM_INTERFACE:
-            msgpack_pack_int32(packer, argument->interface_type);
+            pack_signed(pack, argument->interface_type);
             break;
         case PARAM_BIN:
-            msgpack_pack_bin(packer, argument->bin.size);
+            pack_bin_head(pack, (uint32_t)argument->bin.size);
             body = argument->bin;
             break;
         case PARAM_POINTERS:
-            msgpack_pack_array(packer, argument->pointers.count);
+            pack_array(pack, argument->pointers.count);
             for (uint32_t k = 0; k < argument->pointers.count; k++)
-                msgpack_pack_uint64(packer, argument->pointers.at[k]);
+                pack_unsigned(pack, argument->pointers.at[k]);
             break;
         case PARAM_TEXT:
-            msgpack_pack_str(packer, strlen(argument->text));
-            msgpack_pack_str_body(packer, argument->text, strlen(argument->text));
+            pack_text(pack, argument->text);
             break;
         case PARAM_MAP: /* no call takes one */
             break;
@@ -42,7 +39,7 @@ static struct call_bytes pack(msgpack_packer *packer, const struct param *params
     return body;
 }
 
-static bool value_good(enum param_type type, const msgpack_object *value)
+static bool value_good(enum param_type type, const struct value *value)
 {
     uint64_t number;
 
@@ -55,13 +52,13 @@ static bool value_good(enum param_type type, const msgpack_object *value)
     case PARAM_ULONG64:
         return result_number(value, UINT64_MAX, &number);
     case PARAM_BIN:
-        return value->type == MSGPACK_OBJECT_BIN;
+        return value->kind == VALUE_BIN;
     case PARAM_POINTERS:
-        return value->type == MSGPACK_OBJECT_ARRAY;
+        return value->kind == VALUE_ARRAY;
     case PARAM_TEXT:
-        return value->type == MSGPACK_OBJECT_STR;
+        return value->kind == VALUE_TEXT;
     case PARAM_MAP:
-        return value->type == MSGPACK_OBJECT_MAP;
+        return value->kind == VALUE_MAP;
     }
     return false;
 }
@@ -73,8 +70,8 @@ HRESULT call_make(spacebridge_t *sb, enum wire_call call, const union call_argum
     uint32_t outs = wire_params_count(info->results);
 
     struct call_bytes body =
-        pack(link_begin(&sb->link, info->name, wire_params_count(info->params)), info->params,
-             arguments);
+        pack_arguments(link_begin(&sb->link, info->name, wire_params_count(info->params)),
+                       info->params, arguments);
     if (terms && terms->into)
         link_sink(&sb->link, terms->into, terms->into_most);
     HRESULT hr = link_call(&sb->link, body.at, body.size, terms ? terms->longer : 0, outs, result);
@@ -98,7 +95,7 @@ HRESULT call_number(spacebridge_t *sb, enum wire_call call, const union call_arg
 
     HRESULT hr = call_make(sb, call, arguments, NULL, &result);
     if (number)
-        *number = SUCCEEDED(hr) ? result.values[0].via.u64 : 0;
+        *number = SUCCEEDED(hr) ? result.values[0].number : 0;
     return hr;
 }
 
@@ -125,7 +122,7 @@ HRESULT call_queue(spacebridge_t *sb, enum wire_call call, const union call_argu
                                        .into = into};
 
     struct call_bytes body =
-        pack(link_queue_begin(&sb->link, info->name, wire_params_count(info->params)), info->params,
-             arguments);
+        pack_arguments(link_queue_begin(&sb->link, info->name, wire_params_count(info->params)),
+                       info->params, arguments);
     return link_queue_end(&sb->link, body.at, body.size, &expect, ticket);
 }

@@ -1,3 +1,4 @@
+/* Hides the forms of a word of DATA, and files while they are read. */
 #include "client/cli_data.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* Hides how numbers and names of the command line are read. */
 #include "client/cli_number.h"
 
 #include "spacebridge/names.h"

@@ -1,3 +1,4 @@
+/* Hides getopt, and which options and operands belong to which command. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif

@@ -1,3 +1,4 @@
+/* Hides the layout of hex dumps and of JSON, and writes that are cut short. */
 #include "client/cli_output.h"
 
 #include <errno.h>

@@ -96,18 +96,17 @@ HRESULT spacebridge_get_cache_status(spacebridge_t *sb, struct spacebridge_cache
     HRESULT hr = call_make(sb, WIRE_CALL_GetCacheStatus, NULL, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object *policy = result_map_value(&result.values[0], "policy");
-    if (!policy || !result_text(policy, status->policy, sizeof status->policy))
+    const struct value *map = &result.values[0];
+    if (!result_map_text(map, "policy", status->policy, sizeof status->policy))
         return result_nonsense(sb);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        const msgpack_object *value = result_map_value(&result.values[0], numbers[i].name);
-        if (!value || !result_number(value, UINT64_MAX, numbers[i].number))
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (!result_map_number(map, numbers[i].name, UINT64_MAX, numbers[i].number))
             return result_nonsense(sb);
-    }
     return hr;
 }
 
-static bool take_transport(const msgpack_object_kv *pair, struct spacebridge_transport *transport)
+static bool take_transport(const struct value *name, const struct value *map,
+                           struct spacebridge_transport *transport)
 {
     const struct {
         const char *name;
@@ -117,22 +116,18 @@ static bool take_transport(const msgpack_object_kv *pair, struct spacebridge_tra
         {"bytes_read", &transport->bytes_read},
         {"bytes_written", &transport->bytes_written},
     };
+    struct value open;
 
     memset(transport, 0, sizeof *transport);
-    if (!result_text(&pair->key, transport->name, sizeof transport->name) ||
-        pair->val.type != MSGPACK_OBJECT_MAP)
+    if (!result_text(name, transport->name, sizeof transport->name) || map->kind != VALUE_MAP)
         return false;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        const msgpack_object *value = result_map_value(&pair->val, numbers[i].name);
-        if (!value || !result_number(value, UINT64_MAX, numbers[i].number))
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (!result_map_number(map, numbers[i].name, UINT64_MAX, numbers[i].number))
             return false;
-    }
-    const msgpack_object *open = result_map_value(&pair->val, "open");
-    const msgpack_object *note = result_map_value(&pair->val, "note");
-    if (!open || open->type != MSGPACK_OBJECT_BOOLEAN || !note ||
-        !result_text(note, transport->note, sizeof transport->note))
+    if (!value_of_key(map, "open", &open) || open.kind != VALUE_BOOLEAN ||
+        !result_map_text(map, "note", transport->note, sizeof transport->note))
         return false;
-    transport->open = open->via.boolean;
+    transport->open = open.boolean;
     return true;
 }
 
@@ -146,10 +141,14 @@ HRESULT spacebridge_get_transport_status(spacebridge_t *sb,
     HRESULT hr = call_make(sb, WIRE_CALL_GetTransportStatus, NULL, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object_map *map = &result.values[0].via.map;
-    for (size_t i = 0; i < map->size && *count < most; i++, (*count)++)
-        if (!take_transport(&map->ptr[i], &transports[*count]))
+    const struct value_list *pairs = &result.values[0].list;
+    struct value_reader reader = pairs->first;
+    for (uint32_t i = 0; i < pairs->count && *count < most; i++, (*count)++) {
+        struct value name, map;
+        if (!value_read(&reader, &name) || !value_read(&reader, &map) ||
+            !take_transport(&name, &map, &transports[*count]))
             return result_nonsense(sb);
+    }
     return hr;
 }
 

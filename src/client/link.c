@@ -31,7 +31,6 @@ static void response_free(struct link *link)
 {
     if (!link->answered)
         return;
-    message_free(&link->response);
     link->answered = false;
     channel_consume(&link->channel, link->held);
     channel_trim(&link->channel);
@@ -76,12 +75,12 @@ static void warning_settle(struct link *link, struct link_queued *queued)
 
 static void take_notification(struct link *link, const struct message *message)
 {
-    const msgpack_object *text = notices_take(&link->notices, message);
+    struct value text;
 
-    if (text)
+    if (!notices_take(&link->notices, message, &text))
         channel_lost(&link->channel, "the daemon closed the connection: %.*s",
-                     text->via.str.size > 900 ? 900 : (int)text->via.str.size,
-                     text->via.str.size > 0 ? text->via.str.ptr : "");
+                     text.bytes.size > 900 ? 900 : (int)text.bytes.size,
+                     (const char *)text.bytes.at);
 }
 
 static void take_queued_answer(struct link *link, struct link_queued *queued,
@@ -113,7 +112,7 @@ static bool take_message(struct link *link)
     if (message.type == MESSAGE_NOTIFICATION) {
         take_notification(link, &message);
     } else if (message.type == MESSAGE_RESPONSE && link->awaited && message.id == link->id) {
-        message_move(&link->response, &message);
+        link->response = message;
         link->answered = true;
         link->awaited = false;
         link->held = size;
@@ -124,7 +123,6 @@ static bool take_message(struct link *link)
     } else {
         channel_lost(channel, "the daemon answered what was not asked");
     }
-    message_free(&message);
     if (!link_is_lost(link))
         channel_consume(channel, size);
     return !link_is_lost(link);
@@ -160,8 +158,7 @@ static bool take_bulk(struct link *link, double allowed)
         return false;
     if (awaited) {
         link->sunk =
-            (msgpack_object){.type = MSGPACK_OBJECT_BIN,
-                             .via.bin = {.ptr = (char *)into, .size = (uint32_t)bulk.size}};
+            (struct value){.kind = VALUE_BIN, .bytes = {.at = into, .size = (uint32_t)bulk.size}};
         link->sunk_hr = bulk.hr;
         link->awaited = false;
         warning_settle(link, NULL);
@@ -192,16 +189,6 @@ static void send_all(struct link *link, const struct buffer *first, const void *
 
 /* Making a request */
 
-static int pack_write(void *data, const char *bytes, size_t length)
-{
-    struct link *link = data;
-
-    if (buffer_append(link->packing, bytes, length))
-        return 0;
-    link->no_memory = true;
-    return -1;
-}
-
 /* A clean slate for what the next call has to say. */
 static void forget_last(struct link *link)
 {
@@ -212,27 +199,24 @@ static void forget_last(struct link *link)
 }
 
 /* Begin a request that is packed onto that buffer. */
-static msgpack_packer *request_begin(struct link *link, const char *method, uint32_t params,
-                                     struct buffer *onto)
+static struct pack *request_begin(struct link *link, const char *method, uint32_t params,
+                                  struct buffer *onto)
 {
-    size_t length = strlen(method);
+    struct pack *pack = &link->pack;
 
     forget_last(link);
-    link->no_memory = false;
-    link->packing = onto;
-    msgpack_packer_init(&link->packer, link, pack_write);
-    msgpack_pack_array(&link->packer, 4);
-    msgpack_pack_int(&link->packer, MESSAGE_REQUEST);
-    msgpack_pack_uint32(&link->packer, ++link->id);
-    msgpack_pack_str(&link->packer, length);
-    msgpack_pack_str_body(&link->packer, method, length);
-    msgpack_pack_array(&link->packer, params);
-    return &link->packer;
+    *pack = (struct pack){.out = onto};
+    pack_array(pack, 4);
+    pack_unsigned(pack, MESSAGE_REQUEST);
+    pack_unsigned(pack, ++link->id);
+    pack_text(pack, method);
+    pack_array(pack, params);
+    return pack;
 }
 
 /* Calls that wait for their response */
 
-msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params)
+struct pack *link_begin(struct link *link, const char *method, uint32_t params)
 {
     link->sink = NULL;
     buffer_clear(&link->request);
@@ -247,12 +231,12 @@ void link_sink(struct link *link, void *into, size_t most)
 
 static HRESULT outcome(struct link *link, uint32_t outs, struct link_result *result)
 {
-    const msgpack_object *text;
+    struct value text;
     HRESULT hr;
 
     if (outcome_read(&link->response, outs, &hr, result, &text)) {
-        if (text)
-            outcome_text_copy(link->message, sizeof link->message, text);
+        if (text.kind == VALUE_TEXT)
+            value_text_copy(link->message, sizeof link->message, &text);
         return hr;
     }
     link_broken(link, "a response of the wrong shape");
@@ -292,19 +276,19 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
 
     if (link_is_lost(link))
         return E_UNEXPECTED;
-    if (link->no_memory) {
+    if (link->pack.no_memory) {
         snprintf(link->message, sizeof link->message, "out of memory");
         return E_OUTOFMEMORY;
     }
     link_queue_send(link);
-    link->sunk.type = MSGPACK_OBJECT_NIL;
+    link->sunk.kind = VALUE_NIL;
     link->awaited = true;
     send_all(link, &link->request, body, size);
     sink_prepare(link);
     wait_response(link, allowed);
     link->awaited = false;
-    if (link->sunk.type == MSGPACK_OBJECT_BIN && !link_is_lost(link)) {
-        *result = (struct link_result){.values = &link->sunk, .count = 1};
+    if (link->sunk.kind == VALUE_BIN && !link_is_lost(link)) {
+        *result = (struct link_result){.values = {link->sunk}, .count = 1};
         return link->sunk_hr;
     }
     if (link->request.capacity > BUFFER_KEPT)
@@ -322,7 +306,7 @@ HRESULT link_queue_send(struct link *link)
     return link_is_lost(link) ? E_UNEXPECTED : S_OK;
 }
 
-msgpack_packer *link_queue_begin(struct link *link, const char *method, uint32_t params)
+struct pack *link_queue_begin(struct link *link, const char *method, uint32_t params)
 {
     return request_begin(link, method, params, &link->outgoing);
 }
@@ -348,9 +332,9 @@ HRESULT link_queue_end(struct link *link, const void *body, size_t size,
         buffer_free(&link->outgoing);
         return E_UNEXPECTED;
     }
-    if (!link->no_memory && size <= BODY_COPIED && !buffer_append(&link->outgoing, body, size))
-        link->no_memory = true;
-    if (link->no_memory || !pending_push(&link->pending, &queued)) {
+    if (!link->pack.no_memory && size <= BODY_COPIED && !buffer_append(&link->outgoing, body, size))
+        link->pack.no_memory = true;
+    if (link->pack.no_memory || !pending_push(&link->pending, &queued)) {
         /* Half a request among whole ones cannot be taken back. */
         channel_lost(&link->channel, "out of memory");
         return E_OUTOFMEMORY;

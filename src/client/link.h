@@ -11,8 +11,8 @@
 #include "client/pending.h"
 #include "spacebridge/spacebridge.h"
 #include "wire/message.h"
+#include "wire/pack.h"
 
-#include <msgpack.h>
 #include <stdbool.h>
 
 #define LINK_MESSAGE_SIZE CHANNEL_REASON_SIZE
@@ -25,12 +25,10 @@ struct link {
     /* the request that is being made */
     struct buffer request;
     struct buffer outgoing; /* queued requests that have not been sent */
-    struct buffer *packing; /* the one of them that it goes to */
-    msgpack_packer packer;
-    bool no_memory;
+    struct pack pack;       /* onto the one of them that it goes to */
     void *sink; /* where a bin that is its result may go at once, at most sink_most bytes of it */
     size_t sink_most;
-    msgpack_object sunk; /* that bin, where it did, and what came with it */
+    struct value sunk; /* that bin, where it did, and what came with it */
     HRESULT sunk_hr;
     /* its response */
     struct message response;
@@ -53,18 +51,18 @@ void link_broken(struct link *link, const char *how);
 
 /* Begin the request of a method with that many params, which the caller packs onto what is
  * returned; a bin's bytes may be left for link_call's body. */
-msgpack_packer *link_begin(struct link *link, const char *method, uint32_t params);
+struct pack *link_begin(struct link *link, const char *method, uint32_t params);
 /* The result of the request begun last is a bin that belongs here: a large one is received right
  * into it, not copied. Whoever takes the result apart sees whether it is there already. */
 void link_sink(struct link *link, void *into, size_t most);
 /* Send the request, followed by body (size bytes, the end of its last param), and wait for the
  * response, for extra seconds longer than silence allows (< 0: for ever). The HRESULT of the
- * response: on success with at least outs values in result, on failure with link->message set.
+ * response: on success with the first outs values in result, on failure with link->message set.
  * E_UNEXPECTED when the connection is lost. */
 HRESULT link_call(struct link *link, const void *body, size_t size, double extra, uint32_t outs,
                   struct link_result *result);
 /* Begin a request that is queued: as link_begin. */
-msgpack_packer *link_queue_begin(struct link *link, const char *method, uint32_t params);
+struct pack *link_queue_begin(struct link *link, const char *method, uint32_t params);
 /* Queue it, its last param's bytes being body (size bytes, taken before this returns). expect: what
  * is expected of its result; expect, most and into of it count. Sends what has gathered when that
  * is a lot, and then takes in answers that are there, so that neither end waits for the other for

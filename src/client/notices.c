@@ -13,11 +13,12 @@ void notices_free(struct notices *notices)
 }
 
 /* [method, text]: the daemon says it right before the answer that it is about. */
-static void warning_heard(struct notices *notices, const msgpack_object *params)
+static void warning_heard(struct notices *notices, const struct value *params)
 {
-    if (params->type == MSGPACK_OBJECT_ARRAY && params->via.array.size >= 2 &&
-        params->via.array.ptr[1].type == MSGPACK_OBJECT_STR)
-        outcome_text_copy(notices->warning, sizeof notices->warning, &params->via.array.ptr[1]);
+    struct value text;
+
+    if (params->kind == VALUE_ARRAY && value_at(params, 1, &text) && text.kind == VALUE_TEXT)
+        value_text_copy(notices->warning, sizeof notices->warning, &text);
 }
 
 /* The place for one more; NULL: no memory. */
@@ -34,28 +35,29 @@ static struct spacebridge_notification *push(struct notices *notices)
     return &notices->kept[(notices->first + notices->count++) % NOTICES_MOST];
 }
 
-const msgpack_object *notices_take(struct notices *notices, const struct message *message)
+bool notices_take(struct notices *notices, const struct message *message, struct value *last_words)
 {
-    const msgpack_object *text;
+    struct value text;
     HRESULT hr;
 
-    if (message_text_is(&message->method, WIRE_NOTIFY_WARNING)) {
+    if (value_text_is(&message->method, WIRE_NOTIFY_WARNING)) {
         warning_heard(notices, &message->params);
-        return NULL;
+        return true;
     }
     /* One of a later version is none of our business. */
-    if (message->method.type != MSGPACK_OBJECT_STR ||
-        !outcome_failure_read(&message->params, &hr, &text))
-        return NULL;
-    if (message_text_is(&message->method, WIRE_NOTIFY_ERROR))
-        return text;
+    if (message->method.kind != VALUE_TEXT || !outcome_failure_read(&message->params, &hr, &text))
+        return true;
+    if (value_text_is(&message->method, WIRE_NOTIFY_ERROR)) {
+        *last_words = text;
+        return false;
+    }
     struct spacebridge_notification *slot = push(notices);
     if (slot) {
-        outcome_text_copy(slot->method, sizeof slot->method, &message->method);
+        value_text_copy(slot->method, sizeof slot->method, &message->method);
         slot->hresult = hr;
-        outcome_text_copy(slot->message, sizeof slot->message, text);
+        value_text_copy(slot->message, sizeof slot->message, &text);
     }
-    return NULL;
+    return true;
 }
 
 bool notices_pop(struct notices *notices, struct spacebridge_notification *notification)

@@ -20,9 +20,9 @@ struct notices {
 };
 
 void notices_free(struct notices *notices);
-/* Keep a notification, in the place of the oldest where there are too many. One that says why the
- * daemon hangs up is not kept: its text (a str) is returned, NULL otherwise. */
-const msgpack_object *notices_take(struct notices *notices, const struct message *message);
+/* Keep a notification, in the place of the oldest where there are too many. False: it is the one
+ * that says why the daemon hangs up; last_words is its text (a str) then. */
+bool notices_take(struct notices *notices, const struct message *message, struct value *last_words);
 /* The oldest; false: there is none. */
 bool notices_pop(struct notices *notices, struct spacebridge_notification *notification);
 

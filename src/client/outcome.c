@@ -3,43 +3,37 @@
 
 #include <string.h>
 
-void outcome_text_copy(char *to, size_t size, const msgpack_object *from)
+bool outcome_failure_read(const struct value *object, HRESULT *hr, struct value *text)
 {
-    size_t length = from->via.str.size < size ? from->via.str.size : size - 1;
+    struct value number;
 
-    if (length > 0) /* an empty one points nowhere */
-        memcpy(to, from->via.str.ptr, length);
-    to[length] = '\0';
-}
-
-bool outcome_failure_read(const msgpack_object *object, HRESULT *hr, const msgpack_object **text)
-{
-    if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size < 2)
+    if (object->kind != VALUE_ARRAY || !value_at(object, 0, &number) || !value_at(object, 1, text))
         return false;
-    const msgpack_object *values = object->via.array.ptr;
-    if (values[0].type != MSGPACK_OBJECT_NEGATIVE_INTEGER || values[0].via.i64 < INT32_MIN ||
-        values[1].type != MSGPACK_OBJECT_STR)
+    if (number.kind != VALUE_NEGATIVE || number.negative < INT32_MIN || text->kind != VALUE_TEXT)
         return false;
-    *hr = (HRESULT)values[0].via.i64;
-    *text = &values[1];
+    *hr = (HRESULT)number.negative;
     return true;
 }
 
 bool outcome_read(const struct message *response, uint32_t outs, HRESULT *hr,
-                  struct link_result *values, const msgpack_object **text)
+                  struct link_result *values, struct value *text)
 {
-    const msgpack_object *result = &response->result;
+    const struct value *result = &response->result;
+    struct value_reader reader;
+    struct value number;
 
-    if (response->error.type != MSGPACK_OBJECT_NIL)
+    if (response->error.kind != VALUE_NIL)
         return outcome_failure_read(&response->error, hr, text);
-    *text = NULL;
-    if (result->type != MSGPACK_OBJECT_ARRAY || result->via.array.size < outs + 1 ||
-        result->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
-        result->via.array.ptr[0].via.u64 > INT32_MAX)
+    text->kind = VALUE_NIL;
+    if (result->kind != VALUE_ARRAY || result->list.count < outs + 1)
         return false;
-    *hr = (HRESULT)result->via.array.ptr[0].via.u64;
-    *values = (struct link_result){.values = result->via.array.ptr + 1,
-                                   .count = result->via.array.size - 1};
+    reader = result->list.first;
+    if (!value_read(&reader, &number) || number.kind != VALUE_UNSIGNED || number.number > INT32_MAX)
+        return false;
+    *hr = (HRESULT)number.number;
+    for (values->count = 0; values->count < outs; values->count++)
+        if (!value_read(&reader, &values->values[values->count]))
+            return false;
     return true;
 }
 

@@ -4,6 +4,7 @@
 #define SB_CLIENT_OUTCOME_H
 
 #include "spacebridge/hresult.h"
+#include "wire/calls.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 
@@ -13,18 +14,16 @@
 
 /* The values after the HRESULT of a result; valid as long as their message. */
 struct link_result {
-    const msgpack_object *values;
+    struct value values[PARAMS_MOST];
     uint32_t count;
 };
 
-/* Copy a string, cut to size - 1 bytes, with a NUL after it. */
-void outcome_text_copy(char *to, size_t size, const msgpack_object *from);
 /* [HRESULT, message], as errors and notifications carry it. False where it is anything else. */
-bool outcome_failure_read(const msgpack_object *object, HRESULT *hr, const msgpack_object **text);
-/* The outcome that a response tells: its HRESULT, with values on success (at least outs of them),
- * with text on failure (NULL on success). False when it is of the wrong shape. */
+bool outcome_failure_read(const struct value *object, HRESULT *hr, struct value *text);
+/* The outcome that a response tells: its HRESULT, with values on success (the first outs of them),
+ * with text on failure (nil on success). False when it is of the wrong shape. */
 bool outcome_read(const struct message *response, uint32_t outs, HRESULT *hr,
-                  struct link_result *values, const msgpack_object **text);
+                  struct link_result *values, struct value *text);
 
 /* A response that has begun to come: one large bin as the whole result of a success. */
 struct outcome_bulk {

@@ -50,18 +50,18 @@ struct link_queued *pending_next(const struct pending *pending)
 }
 
 /* What a success has to say. */
-static bool take_value(struct link_queued *queued, const msgpack_object *value)
+static bool take_value(struct link_queued *queued, const struct value *value)
 {
     if (queued->expect == LINK_EXPECT_NUMBER) {
-        if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 > queued->most)
+        if (value->kind != VALUE_UNSIGNED || value->number > queued->most)
             return false;
-        queued->value = value->via.u64;
+        queued->value = value->number;
     } else if (queued->expect == LINK_EXPECT_BIN) {
-        if (value->type != MSGPACK_OBJECT_BIN || value->via.bin.size > queued->most)
+        if (value->kind != VALUE_BIN || value->bytes.size > queued->most)
             return false;
-        if (value->via.bin.size > 0)
-            memcpy(queued->into, value->via.bin.ptr, value->via.bin.size);
-        queued->value = value->via.bin.size;
+        if (value->bytes.size > 0)
+            memcpy(queued->into, value->bytes.at, value->bytes.size);
+        queued->value = value->bytes.size;
     }
     return true;
 }
@@ -70,14 +70,14 @@ bool pending_answer(struct pending *pending, const struct message *response)
 {
     struct link_queued *queued = at(pending, pending->answered);
     struct link_result result;
-    const msgpack_object *text;
+    struct value text;
 
     if (!outcome_read(response, queued->expect == LINK_EXPECT_NOTHING ? 0 : 1, &queued->hr, &result,
                       &text))
         return false;
-    if (text) {
-        size_t length = text->via.str.size < MESSAGE_SIZE ? text->via.str.size : MESSAGE_SIZE - 1;
-        queued->message = strndup(length > 0 ? text->via.str.ptr : "", length);
+    if (text.kind == VALUE_TEXT) {
+        size_t length = text.bytes.size < MESSAGE_SIZE ? text.bytes.size : MESSAGE_SIZE - 1;
+        queued->message = strndup((const char *)text.bytes.at, length);
     } else if (!take_value(queued, &result.values[0])) {
         return false;
     }

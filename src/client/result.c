@@ -1,6 +1,5 @@
+/* What values may be that a call expects. */
 #include "client/result.h"
-
-#include <string.h>
 
 /* The daemon sent something that this call cannot mean. */
 HRESULT result_nonsense(spacebridge_t *sb)
@@ -9,33 +8,34 @@ HRESULT result_nonsense(spacebridge_t *sb)
     return E_UNEXPECTED;
 }
 
-bool result_number(const msgpack_object *object, uint64_t most, uint64_t *number)
+bool result_number(const struct value *object, uint64_t most, uint64_t *number)
 {
-    if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER || object->via.u64 > most)
+    if (object->kind != VALUE_UNSIGNED || object->number > most)
         return false;
-    *number = object->via.u64;
+    *number = object->number;
     return true;
 }
 
 /* Copy a str; cut where it is too long. */
-bool result_text(const msgpack_object *object, char *text, size_t size)
+bool result_text(const struct value *object, char *text, size_t size)
 {
-    if (object->type != MSGPACK_OBJECT_STR)
+    if (object->kind != VALUE_TEXT)
         return false;
-    if (size > 0) {
-        size_t length = object->via.str.size < size ? object->via.str.size : size - 1;
-        if (length > 0) /* an empty one points nowhere */
-            memcpy(text, object->via.str.ptr, length);
-        text[length] = '\0';
-    }
+    if (size > 0)
+        value_text_copy(text, size, object);
     return true;
 }
 
-/* The value of a map's key; NULL where it is not there. */
-const msgpack_object *result_map_value(const msgpack_object *map, const char *key)
+bool result_map_number(const struct value *map, const char *key, uint64_t most, uint64_t *number)
 {
-    for (uint32_t i = 0; i < map->via.map.size; i++)
-        if (message_text_is(&map->via.map.ptr[i].key, key))
-            return &map->via.map.ptr[i].val;
-    return NULL;
+    struct value value;
+
+    return value_of_key(map, key, &value) && result_number(&value, most, number);
+}
+
+bool result_map_text(const struct value *map, const char *key, char *text, size_t size)
+{
+    struct value value;
+
+    return value_of_key(map, key, &value) && result_text(&value, text, size);
 }

@@ -14,10 +14,11 @@ struct spacebridge {
 HRESULT result_nonsense(spacebridge_t *sb);
 
 /* An integer from 0 to most. */
-bool result_number(const msgpack_object *object, uint64_t most, uint64_t *number);
+bool result_number(const struct value *object, uint64_t most, uint64_t *number);
 /* A str, cut where it is too long for size bytes. */
-bool result_text(const msgpack_object *object, char *text, size_t size);
-/* The value of a map's key; NULL where it is not there. */
-const msgpack_object *result_map_value(const msgpack_object *map, const char *key);
+bool result_text(const struct value *object, char *text, size_t size);
+/* The same of the value that a map has for that key, which must be there. */
+bool result_map_number(const struct value *map, const char *key, uint64_t most, uint64_t *number);
+bool result_map_text(const struct value *map, const char *key, char *text, size_t size);
 
 #endif

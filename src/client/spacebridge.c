@@ -24,23 +24,18 @@ static HRESULT hello(spacebridge_t *sb, struct spacebridge_hello *hello)
     HRESULT hr = call_make(sb, WIRE_CALL_Hello, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object *map = &result.values[1];
-    const msgpack_object *architecture = result_map_value(map, "architecture");
-    const msgpack_object *upstream = result_map_value(map, "upstream");
-    const msgpack_object *big_endian = result_map_value(map, "big_endian");
-    const msgpack_object *sizes[] = {result_map_value(map, "pointer_size"),
-                                     result_map_value(map, "processors"),
-                                     result_map_value(map, "page_size")};
-    if (!architecture || !upstream || !big_endian || !sizes[0] || !sizes[1] || !sizes[2] ||
-        !result_text(&result.values[0], hello->server_version, sizeof hello->server_version) ||
-        !result_text(architecture, hello->architecture, sizeof hello->architecture) ||
-        !result_text(upstream, hello->upstream, sizeof hello->upstream) ||
-        (big_endian->type != MSGPACK_OBJECT_BOOLEAN && big_endian->type != MSGPACK_OBJECT_NIL) ||
-        !result_number(sizes[0], UINT32_MAX, &pointer_size) ||
-        !result_number(sizes[1], UINT32_MAX, &processors) ||
-        !result_number(sizes[2], UINT32_MAX, &page_size))
+    const struct value *map = &result.values[1];
+    struct value big_endian;
+    if (!result_text(&result.values[0], hello->server_version, sizeof hello->server_version) ||
+        !result_map_text(map, "architecture", hello->architecture, sizeof hello->architecture) ||
+        !result_map_text(map, "upstream", hello->upstream, sizeof hello->upstream) ||
+        !value_of_key(map, "big_endian", &big_endian) ||
+        (big_endian.kind != VALUE_BOOLEAN && big_endian.kind != VALUE_NIL) ||
+        !result_map_number(map, "pointer_size", UINT32_MAX, &pointer_size) ||
+        !result_map_number(map, "processors", UINT32_MAX, &processors) ||
+        !result_map_number(map, "page_size", UINT32_MAX, &page_size))
         return result_nonsense(sb);
-    hello->big_endian = big_endian->type == MSGPACK_OBJECT_NIL ? -1 : big_endian->via.boolean;
+    hello->big_endian = big_endian.kind == VALUE_NIL ? -1 : big_endian.boolean;
     hello->pointer_size = (uint32_t)pointer_size;
     hello->processors = (uint32_t)processors;
     hello->page_size = (uint32_t)page_size;

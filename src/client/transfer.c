@@ -43,15 +43,15 @@ static HRESULT transfer_piece(const struct transfer *transfer, uint64_t offset, 
     if (FAILED(hr))
         return hr;
     if (!transfer->into) {
-        uint64_t written = result.values[0].via.u64;
+        uint64_t written = result.values[0].number;
         *done = written <= size ? (size_t)written : 0;
         return written <= size ? hr : result_nonsense(sb);
     }
-    const msgpack_object_bin *bin = &result.values[0].via.bin;
+    const struct value_bytes *bin = &result.values[0].bytes;
     if (bin->size > size)
         return result_nonsense(sb);
-    if (bin->size > 0 && bin->ptr != (char *)terms.into)
-        memcpy(terms.into, bin->ptr, bin->size);
+    if (bin->size > 0 && bin->at != terms.into)
+        memcpy(terms.into, bin->at, bin->size);
     *done = bin->size;
     return hr;
 }
@@ -192,11 +192,13 @@ HRESULT spacebridge_read_pointers_virtual(spacebridge_t *sb, uint32_t count, uin
     HRESULT hr = call_make(sb, WIRE_CALL_ReadPointersVirtual, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object_array *array = &result.values[0].via.array;
-    if (array->size != count)
+    const struct value_list *array = &result.values[0].list;
+    struct value_reader reader = array->first;
+    struct value pointer;
+    if (array->count != count)
         return result_nonsense(sb);
     for (uint32_t i = 0; i < count; i++)
-        if (!result_number(&array->ptr[i], UINT64_MAX, &pointers[i]))
+        if (!value_read(&reader, &pointer) || !result_number(&pointer, UINT64_MAX, &pointers[i]))
             return result_nonsense(sb);
     return hr;
 }
@@ -230,11 +232,11 @@ HRESULT spacebridge_read_io(spacebridge_t *sb, int32_t interface_type, uint32_t 
     HRESULT hr = call_make(sb, WIRE_CALL_ReadIo, arguments, NULL, &result);
     if (FAILED(hr))
         return hr;
-    const msgpack_object_bin *bin = &result.values[0].via.bin;
+    const struct value_bytes *bin = &result.values[0].bytes;
     if (bin->size > size)
         return result_nonsense(sb);
     if (bin->size > 0)
-        memcpy(buffer, bin->ptr, bin->size);
+        memcpy(buffer, bin->at, bin->size);
     if (bytes_read)
         *bytes_read = bin->size;
     return hr;

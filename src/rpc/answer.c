@@ -1,3 +1,4 @@
+/* Knows the shape of responses and notifications. */
 #include "rpc/answer.h"
 
 #include "wire/message.h"
@@ -5,77 +6,44 @@
 
 #include <string.h>
 
-static int pack_write(void *data, const char *bytes, size_t length)
-{
-    struct answer *answer = data;
-
-    if (buffer_append(answer->frame, bytes, length))
-        return 0;
-    answer->no_memory = true;
-    return -1;
-}
-
 void answer_init(struct answer *answer, struct buffer *frame, uint32_t id)
 {
-    *answer = (struct answer){.frame = frame, .id = id};
-    msgpack_packer_init(&answer->packer, answer, pack_write);
-}
-
-void answer_pack_text(msgpack_packer *packer, const char *text)
-{
-    size_t length = strlen(text);
-
-    msgpack_pack_str(packer, length);
-    msgpack_pack_str_body(packer, text, length);
+    *answer = (struct answer){.frame = frame, .id = id, .pack = {.out = frame}};
 }
 
 static void pack_response(struct answer *answer)
 {
-    msgpack_pack_array(&answer->packer, 4);
-    msgpack_pack_int(&answer->packer, MESSAGE_RESPONSE);
-    msgpack_pack_uint32(&answer->packer, answer->id);
+    pack_array(&answer->pack, 4);
+    pack_unsigned(&answer->pack, MESSAGE_RESPONSE);
+    pack_unsigned(&answer->pack, answer->id);
     answer->packed = true;
 }
 
-msgpack_packer *answer_result(struct answer *answer, HRESULT hr, uint32_t outs)
+struct pack *answer_result(struct answer *answer, HRESULT hr, uint32_t outs)
 {
     pack_response(answer);
-    msgpack_pack_nil(&answer->packer);
-    msgpack_pack_array(&answer->packer, outs + 1);
-    msgpack_pack_int32(&answer->packer, hr);
-    return &answer->packer;
-}
-
-/* A number in the shortest form there is. */
-static uint8_t *put_number(uint8_t *at, uint64_t number)
-{
-    unsigned form = number <= UINT8_MAX    ? 0
-                    : number <= UINT16_MAX ? 1
-                    : number <= UINT32_MAX ? 2
-                                           : 3;
-    if (number > 0x7f)
-        *at++ = (uint8_t)(0xcc + form); /* uint 8, 16, 32, 64 */
-    for (unsigned left = 1u << form; left-- > 0;)
-        *at++ = (uint8_t)(number >> 8 * left);
-    return at;
+    pack_nil(&answer->pack);
+    pack_array(&answer->pack, outs + 1);
+    pack_signed(&answer->pack, hr);
+    return &answer->pack;
 }
 
 /* By hand: it is the answer to every write. */
 void answer_number(struct answer *answer, HRESULT hr, uint64_t number)
 {
-    uint8_t *head = buffer_reserve(answer->frame, 2 + 5 + 2 + 5 + 9), *at = head;
+    uint8_t *head = buffer_reserve(answer->frame, 4 + 3 * PACK_NUMBER_MOST), *at = head;
 
     if (!head) {
-        answer->no_memory = true;
+        answer->pack.no_memory = true;
         return;
     }
     *at++ = 0x94; /* array of 4 */
     *at++ = MESSAGE_RESPONSE;
-    at = put_number(at, answer->id);
+    at = pack_put_unsigned(at, answer->id);
     *at++ = 0xc0; /* no error */
     *at++ = 0x92; /* array of 2 */
-    at = put_number(at, (uint32_t)hr);
-    at = put_number(at, number);
+    at = pack_put_unsigned(at, (uint32_t)hr);
+    at = pack_put_unsigned(at, number);
     buffer_commit(answer->frame, (size_t)(at - head));
     answer->packed = true;
 }
@@ -116,29 +84,29 @@ void answer_bin(struct answer *answer, HRESULT hr, uint32_t done)
 void answer_error(struct answer *answer, HRESULT hr, const char *message)
 {
     buffer_clear(answer->frame);
-    answer->no_memory = false;
+    answer->pack.no_memory = false;
     pack_response(answer);
-    msgpack_pack_array(&answer->packer, 2);
-    msgpack_pack_int32(&answer->packer, hr);
-    answer_pack_text(&answer->packer, message);
-    msgpack_pack_nil(&answer->packer);
+    pack_array(&answer->pack, 2);
+    pack_signed(&answer->pack, hr);
+    pack_text(&answer->pack, message);
+    pack_nil(&answer->pack);
 }
 
 /* Begin a notification of that many params on a frame of its own. */
-static msgpack_packer *notify_begin(struct answer *answer, struct buffer *frame, const char *method,
-                                    size_t params)
+static struct pack *notify_begin(struct answer *answer, struct buffer *frame, const char *method,
+                                 size_t params)
 {
     answer_init(answer, frame, 0);
-    msgpack_pack_array(&answer->packer, 3);
-    msgpack_pack_int(&answer->packer, MESSAGE_NOTIFICATION);
-    answer_pack_text(&answer->packer, method);
-    msgpack_pack_array(&answer->packer, params);
-    return &answer->packer;
+    pack_array(&answer->pack, 3);
+    pack_unsigned(&answer->pack, MESSAGE_NOTIFICATION);
+    pack_text(&answer->pack, method);
+    pack_array(&answer->pack, params);
+    return &answer->pack;
 }
 
 static bool notify_end(struct answer *answer, struct buffer *frame, struct buffer *out)
 {
-    bool whole = !answer->no_memory && buffer_append(out, buffer_bytes(frame), frame->length);
+    bool whole = !answer->pack.no_memory && buffer_append(out, buffer_bytes(frame), frame->length);
     buffer_free(frame);
     return whole;
 }
@@ -147,22 +115,21 @@ bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const cha
 {
     struct buffer frame = {0};
     struct answer answer;
-    msgpack_packer *packer = notify_begin(&answer, &frame, method, 2);
+    struct pack *pack = notify_begin(&answer, &frame, method, 2);
 
-    msgpack_pack_int32(packer, hr);
-    answer_pack_text(packer, message);
+    pack_signed(pack, hr);
+    pack_text(pack, message);
     return notify_end(&answer, &frame, out);
 }
 
-bool answer_notify_warning(struct buffer *out, const msgpack_object_str *call, const char *text)
+bool answer_notify_warning(struct buffer *out, const struct value_bytes *call, const char *text)
 {
     struct buffer frame = {0};
     struct answer answer;
-    msgpack_packer *packer = notify_begin(&answer, &frame, WIRE_NOTIFY_WARNING, 2);
+    struct pack *pack = notify_begin(&answer, &frame, WIRE_NOTIFY_WARNING, 2);
 
-    msgpack_pack_str(packer, call->size);
-    msgpack_pack_str_body(packer, call->ptr, call->size);
-    answer_pack_text(packer, text);
+    pack_text_bytes(pack, call->at, call->size);
+    pack_text(pack, text);
     return notify_end(&answer, &frame, out);
 }
 
@@ -171,10 +138,10 @@ bool answer_notify_change(struct buffer *out, const char *method, uint32_t flags
 {
     struct buffer frame = {0};
     struct answer answer;
-    msgpack_packer *packer = notify_begin(&answer, &frame, method, 3);
+    struct pack *pack = notify_begin(&answer, &frame, method, 3);
 
-    msgpack_pack_uint32(packer, flags);
-    msgpack_pack_uint64(packer, argument);
-    answer_pack_text(packer, text);
+    pack_unsigned(pack, flags);
+    pack_unsigned(pack, argument);
+    pack_text(pack, text);
     return notify_end(&answer, &frame, out);
 }

@@ -5,24 +5,24 @@
 
 #include "base/buffer.h"
 #include "spacebridge/hresult.h"
+#include "wire/pack.h"
+#include "wire/value.h"
 
-#include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct answer {
     struct buffer *frame;
     uint32_t id;
-    msgpack_packer packer; /* onto frame */
-    bool packed;           /* there is a result or an error in frame */
-    bool no_memory;        /* frame is not whole */
+    struct pack pack; /* onto frame; its no_memory: frame is not whole */
+    bool packed;      /* there is a result or an error in frame */
 };
 
-/* frame must be empty. The answer points into itself and must not be moved. */
+/* frame must be empty. */
 void answer_init(struct answer *answer, struct buffer *frame, uint32_t id);
 
 /* Begin a result of outs values after its HRESULT; they are packed onto what is returned. */
-msgpack_packer *answer_result(struct answer *answer, HRESULT hr, uint32_t outs);
+struct pack *answer_result(struct answer *answer, HRESULT hr, uint32_t outs);
 
 /* A whole result that is one number. */
 void answer_number(struct answer *answer, HRESULT hr, uint64_t number);
@@ -35,12 +35,10 @@ void answer_bin(struct answer *answer, HRESULT hr, uint32_t done);
 /* Instead of whatever was packed before. */
 void answer_error(struct answer *answer, HRESULT hr, const char *message);
 
-void answer_pack_text(msgpack_packer *packer, const char *text);
-
 /* Append [2, method, [hr, message]] to out. False when out of memory; out is then as it was. */
 bool answer_notify(struct buffer *out, const char *method, HRESULT hr, const char *message);
 /* Append [2, "Warning", [call, text]] to out; as answer_notify. */
-bool answer_notify_warning(struct buffer *out, const msgpack_object_str *call, const char *text);
+bool answer_notify_warning(struct buffer *out, const struct value_bytes *call, const char *text);
 /* Append [2, method, [flags, argument, text]] to out; as answer_notify. */
 bool answer_notify_change(struct buffer *out, const char *method, uint32_t flags, uint64_t argument,
                           const char *text);

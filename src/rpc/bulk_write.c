@@ -1,3 +1,4 @@
+/* Hides how a large write is recognised by its head, and cut into pieces. */
 #include "rpc/bulk_write.h"
 
 #include "base/bytes.h"
@@ -51,7 +52,6 @@ static bool take_head(struct bulk_write *bulk, const uint8_t *bytes, size_t befo
         scanner.scanned != before + 2 || !message_decode(&message, frame, before + 2, &fault))
         return false;
     bool taken = take_call(bulk, &message);
-    message_free(&message);
     return taken;
 }
 

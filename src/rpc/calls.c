@@ -15,16 +15,16 @@ static call_handler *const handlers[] = {
 };
 
 /* WIRE_CALLS: there is no such call. */
-static enum wire_call call_find(const msgpack_object *method)
+static enum wire_call call_find(const struct value *method)
 {
     unsigned call = 0;
 
-    while (call < WIRE_CALLS && !message_text_is(method, wire_call_info(call)->name))
+    while (call < WIRE_CALLS && !value_text_is(method, wire_call_info(call)->name))
         call++;
     return call;
 }
 
-static bool arguments_take(enum wire_call call, const msgpack_object *params,
+static bool arguments_take(enum wire_call call, const struct value *params,
                            union argument *arguments, char *message)
 {
     const struct wire_call_info *info = wire_call_info(call);
@@ -54,14 +54,14 @@ static HRESULT carry_out(struct running *running, const struct message *request)
     enum wire_call call = call_find(&request->method);
     char quoted[64];
 
-    if (request->method.type != MSGPACK_OBJECT_STR) {
+    if (request->method.kind != VALUE_TEXT) {
         snprintf(running->message, sizeof running->message,
-                 "the method's name must be a str, not %s", message_kind(&request->method));
+                 "the method's name must be a str, not %s", value_kind_text(&request->method));
         return E_INVALIDARG;
     }
     if (call == WIRE_CALLS) {
         snprintf(running->message, sizeof running->message, "there is no method \"%s\"",
-                 call_quotable(quoted, sizeof quoted, &request->method.via.str));
+                 call_quotable(quoted, sizeof quoted, &request->method.bytes));
         return E_NOTIMPL;
     }
     running->call = wire_call_info(call)->name;
@@ -80,12 +80,12 @@ static bool finish(struct running *running, HRESULT hr)
         const char *message = reason(running, hr);
         log_debug("rpc", "%s: 0x%08x %s", running->name, HEX_HRESULT(hr), message);
         answer_error(answer, hr, message);
-    } else if (answer->no_memory || !answer->packed) {
+    } else if (answer->pack.no_memory || !answer->packed) {
         answer_error(answer, E_OUTOFMEMORY, "no memory for the answer; the call was carried out");
     }
-    if (answer->no_memory)
+    if (answer->pack.no_memory)
         buffer_clear(answer->frame);
-    return !answer->no_memory;
+    return !answer->pack.no_memory;
 }
 
 bool call_carry_out(struct session *session, const char *name, const struct message *request,
@@ -112,12 +112,12 @@ bool call_is(const struct message *request, enum wire_call call, union argument 
     char why[PARAMS_MESSAGE_SIZE];
 
     return request->type == MESSAGE_REQUEST &&
-           message_text_is(&request->method, wire_call_info(call)->name) &&
+           value_text_is(&request->method, wire_call_info(call)->name) &&
            arguments_take(call, &request->params, arguments, why);
 }
 
 bool call_overtakes(const struct message *request)
 {
     return request->type == MESSAGE_REQUEST &&
-           message_text_is(&request->method, wire_call_info(WIRE_CALL_SetInterrupt)->name);
+           value_text_is(&request->method, wire_call_info(WIRE_CALL_SetInterrupt)->name);
 }

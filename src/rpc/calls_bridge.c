@@ -45,26 +45,26 @@ HRESULT call_get_hello(struct running *running)
     char client[128];
     log_debug("rpc", "%s: this is %s", running->name,
               call_quotable(client, sizeof client, &running->arguments[0].text));
-    msgpack_packer *packer = answer_result(&running->answer, S_OK, 2);
-    answer_pack_text(packer, PACKAGE_VERSION);
-    msgpack_pack_map(packer, 6);
-    answer_pack_text(packer, "architecture");
-    answer_pack_text(packer, info.architecture);
-    answer_pack_text(packer, "pointer_size");
-    msgpack_pack_unsigned_int(packer, info.pointer_size);
-    answer_pack_text(packer, "big_endian");
+    struct pack *pack = answer_result(&running->answer, S_OK, 2);
+    pack_text(pack, PACKAGE_VERSION);
+    pack_map(pack, 6);
+    pack_text(pack, "architecture");
+    pack_text(pack, info.architecture);
+    pack_text(pack, "pointer_size");
+    pack_unsigned(pack, info.pointer_size);
+    pack_text(pack, "big_endian");
     if (info.order_unknown)
-        msgpack_pack_nil(packer);
+        pack_nil(pack);
     else if (info.big_endian)
-        msgpack_pack_true(packer);
+        pack_boolean(pack, true);
     else
-        msgpack_pack_false(packer);
-    answer_pack_text(packer, "processors");
-    msgpack_pack_unsigned_int(packer, info.processors);
-    answer_pack_text(packer, "page_size");
-    msgpack_pack_unsigned_int(packer, SPACE_PAGE_SIZE);
-    answer_pack_text(packer, "upstream");
-    answer_pack_text(packer, info.upstream);
+        pack_boolean(pack, false);
+    pack_text(pack, "processors");
+    pack_unsigned(pack, info.processors);
+    pack_text(pack, "page_size");
+    pack_unsigned(pack, SPACE_PAGE_SIZE);
+    pack_text(pack, "upstream");
+    pack_text(pack, info.upstream);
     return S_OK;
 }
 
@@ -112,13 +112,13 @@ HRESULT call_get_cache_status(struct running *running)
 
     if (FAILED(hr))
         return hr;
-    msgpack_packer *packer = answer_result(&running->answer, hr, 1);
-    msgpack_pack_map(packer, count + 1);
-    answer_pack_text(packer, "policy");
-    answer_pack_text(packer, cache_policy_text(status.policy));
+    struct pack *pack = answer_result(&running->answer, hr, 1);
+    pack_map(pack, count + 1);
+    pack_text(pack, "policy");
+    pack_text(pack, cache_policy_text(status.policy));
     for (uint32_t i = 0; i < count; i++) {
-        answer_pack_text(packer, numbers[i].name);
-        msgpack_pack_uint64(packer, numbers[i].number);
+        pack_text(pack, numbers[i].name);
+        pack_unsigned(pack, numbers[i].number);
     }
     return hr;
 }
@@ -127,37 +127,37 @@ HRESULT call_get_transport_status(struct running *running)
 {
     struct space_transport ways[SPACE_TRANSPORTS_MOST];
     size_t count = session_get_transport_status(running->session, ways, SPACE_TRANSPORTS_MOST);
-    msgpack_packer *packer = answer_result(&running->answer, S_OK, 1);
+    struct pack *pack = answer_result(&running->answer, S_OK, 1);
 
-    msgpack_pack_map(packer, count);
+    pack_map(pack, count);
     for (size_t i = 0; i < count; i++) {
-        answer_pack_text(packer, ways[i].name);
-        msgpack_pack_map(packer, 5);
-        answer_pack_text(packer, "open");
+        pack_text(pack, ways[i].name);
+        pack_map(pack, 5);
+        pack_text(pack, "open");
         if (ways[i].open)
-            msgpack_pack_true(packer);
+            pack_boolean(pack, true);
         else
-            msgpack_pack_false(packer);
-        answer_pack_text(packer, "calls");
-        msgpack_pack_uint64(packer, ways[i].calls);
-        answer_pack_text(packer, "bytes_read");
-        msgpack_pack_uint64(packer, ways[i].bytes_read);
-        answer_pack_text(packer, "bytes_written");
-        msgpack_pack_uint64(packer, ways[i].bytes_written);
-        answer_pack_text(packer, "note");
-        answer_pack_text(packer, ways[i].note);
+            pack_boolean(pack, false);
+        pack_text(pack, "calls");
+        pack_unsigned(pack, ways[i].calls);
+        pack_text(pack, "bytes_read");
+        pack_unsigned(pack, ways[i].bytes_read);
+        pack_text(pack, "bytes_written");
+        pack_unsigned(pack, ways[i].bytes_written);
+        pack_text(pack, "note");
+        pack_text(pack, ways[i].note);
     }
     return S_OK;
 }
 
 HRESULT call_set_cache_policy(struct running *running)
 {
-    const msgpack_object_str *text = &running->arguments[0].text;
+    const struct value_bytes *text = &running->arguments[0].text;
     enum cache_policy policy;
     char name[32], quoted[64];
 
     if (text->size > 0 && text->size < sizeof name) {
-        memcpy(name, text->ptr, text->size);
+        memcpy(name, text->at, text->size);
         name[text->size] = '\0';
         if (cache_policy_parse(&policy, name))
             return call_result_nothing(running, session_set_cache_policy(running->session, policy));

@@ -32,10 +32,10 @@ HRESULT call_read_virtual_uncached(struct running *running)
 
 static HRESULT write_virtual(struct running *running, write_fn *write)
 {
-    const msgpack_object_bin *bin = &running->arguments[1].bin;
+    const struct value_bytes *bin = &running->arguments[1].bin;
     uint32_t done = 0;
 
-    HRESULT hr = write(running->session, running->arguments[0].number, bin->ptr, bin->size, &done);
+    HRESULT hr = write(running->session, running->arguments[0].number, bin->at, bin->size, &done);
     return call_result_number(running, hr, done);
 }
 
@@ -71,10 +71,10 @@ HRESULT call_read_pointers_virtual(struct running *running)
     HRESULT hr = session_read_pointers_virtual(running->session, count,
                                                running->arguments[1].number, pointers, &done);
     if (SUCCEEDED(hr)) {
-        msgpack_packer *packer = answer_result(&running->answer, hr, 1);
-        msgpack_pack_array(packer, count);
-        for (uint32_t i = 0; i < count && !running->answer.no_memory; i++)
-            msgpack_pack_uint64(packer, pointers[i]);
+        struct pack *pack = answer_result(&running->answer, hr, 1);
+        pack_array(pack, count);
+        for (uint32_t i = 0; i < count && !running->answer.pack.no_memory; i++)
+            pack_unsigned(pack, pointers[i]);
     }
     free(pointers);
     return hr;
@@ -82,15 +82,17 @@ HRESULT call_read_pointers_virtual(struct running *running)
 
 HRESULT call_write_pointers_virtual(struct running *running)
 {
-    const msgpack_object_array *array = &running->arguments[1].pointers;
+    const struct value_list *list = &running->arguments[1].pointers;
+    struct value_reader reader = list->first;
     uint32_t done = 0;
-    uint64_t *pointers = pointers_new(running, array->size);
+    uint64_t *pointers = pointers_new(running, list->count);
+    struct value pointer;
 
     if (!pointers)
         return E_OUTOFMEMORY;
-    for (uint32_t i = 0; i < array->size; i++)
-        pointers[i] = array->ptr[i].via.u64;
-    HRESULT hr = session_write_pointers_virtual(running->session, array->size,
+    for (uint32_t i = 0; i < list->count && value_read(&reader, &pointer); i++)
+        pointers[i] = pointer.number; /* checked before to be one */
+    HRESULT hr = session_write_pointers_virtual(running->session, list->count,
                                                 running->arguments[0].number, pointers, &done);
     free(pointers);
     return call_result_nothing(running, hr);
@@ -120,13 +122,13 @@ HRESULT call_read_physical2(struct running *running)
 }
 
 static HRESULT write_physical(struct running *running, uint32_t flags,
-                              const msgpack_object_bin *bin)
+                              const struct value_bytes *bin)
 {
     uint32_t done = 0;
 
     HRESULT hr =
         session_write_physical(running->session, running->call, running->arguments[0].number, flags,
-                               bin->ptr, bin->size, &done);
+                               bin->at, bin->size, &done);
     return call_result_number(running, hr, done);
 }
 
@@ -145,12 +147,12 @@ typedef HRESULT fill_fn(struct session *, uint64_t, uint32_t, const void *, uint
 
 static HRESULT fill(struct running *running, fill_fn *fill_range)
 {
-    const msgpack_object_bin *pattern = &running->arguments[2].bin;
+    const struct value_bytes *pattern = &running->arguments[2].bin;
     uint32_t filled = 0;
 
     HRESULT hr =
         fill_range(running->session, running->arguments[0].number,
-                   (uint32_t)running->arguments[1].number, pattern->ptr, pattern->size, &filled);
+                   (uint32_t)running->arguments[1].number, pattern->at, pattern->size, &filled);
     return call_result_number(running, hr, filled);
 }
 

@@ -19,11 +19,11 @@ HRESULT call_read_io(struct running *running)
 HRESULT call_write_io(struct running *running)
 {
     const union argument *arguments = running->arguments;
-    const msgpack_object_bin *bin = &arguments[4].bin;
+    const struct value_bytes *bin = &arguments[4].bin;
     uint32_t done = 0;
 
     HRESULT hr = session_write_io(running->session, arguments[0].interface_type,
                                   (uint32_t)arguments[1].number, (uint32_t)arguments[2].number,
-                                  arguments[3].number, bin->ptr, bin->size, &done);
+                                  arguments[3].number, bin->at, bin->size, &done);
     return call_result_number(running, hr, done);
 }

@@ -25,7 +25,7 @@ HRESULT call_wait_for_event(struct running *running)
     HRESULT hr = session_wait_for_event(running->session, (uint32_t)running->arguments[0].number,
                                         text, sizeof text);
     if (SUCCEEDED(hr))
-        answer_pack_text(answer_result(&running->answer, hr, 1), hr == S_OK ? text : "");
+        pack_text(answer_result(&running->answer, hr, 1), hr == S_OK ? text : "");
     return hr;
 }
 

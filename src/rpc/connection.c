@@ -113,7 +113,7 @@ static enum inbox_overtaking overtake(void *context, const uint8_t *bytes, size_
 
     /* The name is looked at first: it is nearly always another. */
     if (length > OVERTAKING_MOST ||
-        !shallow_may_ask(bytes, length, wire_call_info(WIRE_CALL_SetInterrupt)->name) ||
+        !message_may_ask(bytes, length, wire_call_info(WIRE_CALL_SetInterrupt)->name) ||
         !message_decode(&message, bytes, length, &fault))
         return INBOX_WAITS;
     bool overtakes = call_overtakes(&message);
@@ -125,7 +125,6 @@ static enum inbox_overtaking overtake(void *context, const uint8_t *bytes, size_
         }
         buffer_free(&reply);
     }
-    message_free(&message);
     if (!overtakes)
         return INBOX_WAITS;
     return input_done(connection) ? INBOX_STOP : INBOX_TAKEN;
@@ -186,7 +185,7 @@ static void readable(struct ev_loop *loop, ev_io *watcher, int events)
         end_of_input(connection);
         look_for_peer(connection);
     } else if (errno == ENOMEM) {
-        broken(connection, E_OUTOFMEMORY, message_no_memory);
+        broken(connection, E_OUTOFMEMORY, "out of memory");
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
         lost(connection, strerror(errno));
     }
@@ -198,12 +197,12 @@ static void readable(struct ev_loop *loop, ev_io *watcher, int events)
 /* The task */
 
 /* The reply to a call of that method, a warning before it if there is one. */
-static void send_answer(struct rpc_connection *connection, const msgpack_object *method)
+static void send_answer(struct rpc_connection *connection, const struct value *method)
 {
-    if (method->type == MSGPACK_OBJECT_STR) {
+    if (method->kind == VALUE_TEXT) {
         const char *warning = session_take_warning(connection->session);
         if (warning)
-            outbox_warn(&connection->outbox, &method->via.str, warning);
+            outbox_warn(&connection->outbox, &method->bytes, warning);
     }
     outbox_send_answer(&connection->outbox, &connection->reply, connection->inbox.count > 0);
 }
@@ -217,7 +216,7 @@ static bool serve(struct rpc_connection *connection)
 
     if (!message_decode(&message, buffer_bytes(&connection->current), connection->current.length,
                         &fault)) {
-        broken(connection, fault == message_no_memory ? E_OUTOFMEMORY : E_INVALIDARG, fault);
+        broken(connection, E_INVALIDARG, fault);
         return false;
     }
     switch (message.type) {
@@ -235,7 +234,6 @@ static bool serve(struct rpc_connection *connection)
         broken(connection, E_INVALIDARG, "a response, to a request that was never made");
         break;
     }
-    message_free(&message);
     return message.type != MESSAGE_RESPONSE;
 }
 
@@ -245,9 +243,9 @@ static bool serve(struct rpc_connection *connection)
 static void serve_bulk(struct rpc_connection *connection)
 {
     struct bulk_write *bulk = &connection->inbox.bulk;
-    const msgpack_object method = {
-        .type = MSGPACK_OBJECT_STR,
-        .via.str = {.ptr = bulk->call, .size = (uint32_t)strlen(bulk->call)}};
+    const struct value method = {
+        .kind = VALUE_TEXT,
+        .bytes = {.at = (const uint8_t *)bulk->call, .size = (uint32_t)strlen(bulk->call)}};
 
     while (!connection->gone && bulk->left > 0) {
         size_t piece = bulk_write_piece(bulk, connection->inbox.bulk_here);

@@ -35,12 +35,12 @@ HRESULT call_result_bin(struct running *running, HRESULT hr, uint32_t done)
     return hr;
 }
 
-const char *call_quotable(char *quoted, size_t size, const msgpack_object_str *text)
+const char *call_quotable(char *quoted, size_t size, const struct value_bytes *text)
 {
     size_t length = text->size < size ? text->size : size - 1;
 
     for (size_t i = 0; i < length; i++)
-        quoted[i] = text->ptr[i] >= 0x20 && text->ptr[i] < 0x7f ? text->ptr[i] : '?';
+        quoted[i] = text->at[i] >= 0x20 && text->at[i] < 0x7f ? (char)text->at[i] : '?';
     quoted[length] = '\0';
     return quoted;
 }

@@ -36,7 +36,7 @@ uint8_t *call_bin_reserve(struct running *running, uint32_t size);
 
 /* A client's own text, cut and made printable, so that an answer that repeats it stays readable to
  * any client. quoted has size bytes, and is what is returned. */
-const char *call_quotable(char *quoted, size_t size, const msgpack_object_str *text);
+const char *call_quotable(char *quoted, size_t size, const struct value_bytes *text);
 
 /* The handlers, one for each row of wire/calls.def. rpc/calls.c has their table and calls them; the
  * files rpc/calls_*.c have them, each some. */

@@ -100,7 +100,7 @@ void outbox_send_answer(struct outbox *outbox, struct buffer *frames, bool more)
 
 /* At most one for each call, so it needs no bound of its own: further calls wait for the output as
  * it is. */
-void outbox_warn(struct outbox *outbox, const msgpack_object_str *call, const char *text)
+void outbox_warn(struct outbox *outbox, const struct value_bytes *call, const char *text)
 {
     if (!outbox->closed && !answer_notify_warning(&outbox->frames, call, text))
         log_warning("rpc", "%s: no memory for a warning: %s", outbox->name, text);

@@ -4,9 +4,9 @@
 
 #include "base/buffer.h"
 #include "space/session.h"
+#include "wire/value.h"
 
 #include <ev.h>
-#include <msgpack.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -57,7 +57,7 @@ void outbox_send_urgent(struct outbox *outbox, struct buffer *frames);
 void outbox_send_answer(struct outbox *outbox, struct buffer *frames, bool more);
 /* Behind what is to be sent, before the answer to that call, which is sent next: what could not be
  * told of it. */
-void outbox_warn(struct outbox *outbox, const msgpack_object_str *call, const char *text);
+void outbox_warn(struct outbox *outbox, const struct value_bytes *call, const char *text);
 /* The last words of a connection that broke the protocol. */
 void outbox_error(struct outbox *outbox, HRESULT hr, const char *message);
 void outbox_flush_failed(struct outbox *outbox, HRESULT hr, const char *message);

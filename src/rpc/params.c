@@ -1,6 +1,6 @@
+/* Hides what each type of parameter may be, and how a refusal is worded. */
 #include "rpc/params.h"
 
-#include "wire/message.h"
 #include "wire/protocol.h"
 
 #include <inttypes.h>
@@ -29,21 +29,21 @@ static bool refuse(const struct check *check, const char *format, ...)
 }
 
 /* An integer from 0 to most. */
-static bool check_unsigned(const struct check *check, const msgpack_object *object, uint64_t most,
+static bool check_unsigned(const struct check *check, const struct value *object, uint64_t most,
                            uint64_t *number)
 {
-    if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        return refuse(check, "is negative (%" PRId64 ")", object->via.i64);
-    if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-        return refuse(check, "must be an integer, not %s", message_kind(object));
-    if (object->via.u64 > most)
-        return refuse(check, "%" PRIu64 " is over %" PRIu64, object->via.u64, most);
-    *number = object->via.u64;
+    if (object->kind == VALUE_NEGATIVE)
+        return refuse(check, "is negative (%" PRId64 ")", object->negative);
+    if (object->kind != VALUE_UNSIGNED)
+        return refuse(check, "must be an integer, not %s", value_kind_text(object));
+    if (object->number > most)
+        return refuse(check, "%" PRIu64 " is over %" PRIu64, object->number, most);
+    *number = object->number;
     return true;
 }
 
 /* A count of things that one response must be able to carry. */
-static bool check_size(const struct check *check, const msgpack_object *object, uint64_t most,
+static bool check_size(const struct check *check, const struct value *object, uint64_t most,
                        const char *what, uint64_t *number)
 {
     if (!check_unsigned(check, object, UINT64_MAX, number))
@@ -54,12 +54,12 @@ static bool check_size(const struct check *check, const msgpack_object *object, 
     return true;
 }
 
-static bool check_interface(const struct check *check, const msgpack_object *object, int32_t *type)
+static bool check_interface(const struct check *check, const struct value *object, int32_t *type)
 {
     uint64_t number;
 
-    if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER && object->via.i64 >= INT32_MIN) {
-        *type = (int32_t)object->via.i64;
+    if (object->kind == VALUE_NEGATIVE && object->negative >= INT32_MIN) {
+        *type = (int32_t)object->negative;
         return true;
     }
     if (!check_unsigned(check, object, UINT32_MAX, &number))
@@ -68,46 +68,51 @@ static bool check_interface(const struct check *check, const msgpack_object *obj
     return true;
 }
 
-static bool check_pointers(const struct check *check, const msgpack_object *object,
-                           msgpack_object_array *pointers)
+static bool check_pointers(const struct check *check, const struct value *object,
+                           struct value_list *pointers)
 {
-    if (object->type != MSGPACK_OBJECT_ARRAY)
-        return refuse(check, "must be an array of integers, not %s", message_kind(object));
-    for (uint32_t i = 0; i < object->via.array.size; i++) {
-        const msgpack_object *pointer = &object->via.array.ptr[i];
-        if (pointer->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+    struct value_reader reader;
+    struct value pointer;
+
+    if (object->kind != VALUE_ARRAY)
+        return refuse(check, "must be an array of integers, not %s", value_kind_text(object));
+    reader = object->list.first;
+    for (uint32_t i = 0; i < object->list.count; i++) {
+        if (!value_read(&reader, &pointer))
+            return refuse(check, "is not whole");
+        if (pointer.kind == VALUE_NEGATIVE)
             return refuse(check, "element %" PRIu32 " is negative (%" PRId64 ")", i,
-                          pointer->via.i64);
-        if (pointer->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+                          pointer.negative);
+        if (pointer.kind != VALUE_UNSIGNED)
             return refuse(check, "element %" PRIu32 " must be an integer, not %s", i,
-                          message_kind(pointer));
+                          value_kind_text(&pointer));
     }
-    *pointers = object->via.array;
+    *pointers = object->list;
     return true;
 }
 
-static bool check_text(const struct check *check, const msgpack_object *object,
-                       msgpack_object_str *text)
+static bool check_text(const struct check *check, const struct value *object,
+                       struct value_bytes *text)
 {
-    if (object->type != MSGPACK_OBJECT_STR)
-        return refuse(check, "must be a str, not %s", message_kind(object));
-    if (object->via.str.size > 0 && memchr(object->via.str.ptr, 0, object->via.str.size))
+    if (object->kind != VALUE_TEXT)
+        return refuse(check, "must be a str, not %s", value_kind_text(object));
+    if (object->bytes.size > 0 && memchr(object->bytes.at, 0, object->bytes.size))
         return refuse(check, "has a NUL in it");
-    *text = object->via.str;
+    *text = object->bytes;
     return true;
 }
 
-static bool check_bin(const struct check *check, const msgpack_object *object,
-                      msgpack_object_bin *bin)
+static bool check_bin(const struct check *check, const struct value *object,
+                      struct value_bytes *bin)
 {
-    if (object->type != MSGPACK_OBJECT_BIN)
-        return refuse(check, "must be a bin, not %s%s", message_kind(object),
-                      object->type == MSGPACK_OBJECT_STR ? " (a str is text, never a buffer)" : "");
-    *bin = object->via.bin;
+    if (object->kind != VALUE_BIN)
+        return refuse(check, "must be a bin, not %s%s", value_kind_text(object),
+                      object->kind == VALUE_TEXT ? " (a str is text, never a buffer)" : "");
+    *bin = object->bytes;
     return true;
 }
 
-static bool check_one(const struct check *check, enum param_type type, const msgpack_object *object,
+static bool check_one(const struct check *check, enum param_type type, const struct value *object,
                       union argument *argument)
 {
     switch (type) {
@@ -134,17 +139,21 @@ static bool check_one(const struct check *check, enum param_type type, const msg
 }
 
 bool params_check(const char *call, const struct param *params, unsigned count,
-                  const msgpack_object *object, union argument *arguments, char *message)
+                  const struct value *object, union argument *arguments, char *message)
 {
     struct check check = {.call = call, .param = "params", .message = message};
 
-    if (object->type != MSGPACK_OBJECT_ARRAY)
-        return refuse(&check, "must be an array, not %s", message_kind(object));
-    if (object->via.array.size != count)
-        return refuse(&check, "must be %u values, not %" PRIu32, count, object->via.array.size);
+    if (object->kind != VALUE_ARRAY)
+        return refuse(&check, "must be an array, not %s", value_kind_text(object));
+    if (object->list.count != count)
+        return refuse(&check, "must be %u values, not %" PRIu32, count, object->list.count);
+    struct value_reader reader = object->list.first;
     for (unsigned i = 0; i < count; i++) {
+        struct value value;
         check.param = params[i].name;
-        if (!check_one(&check, params[i].type, &object->via.array.ptr[i], &arguments[i]))
+        if (!value_read(&reader, &value))
+            return refuse(&check, "is not whole");
+        if (!check_one(&check, params[i].type, &value, &arguments[i]))
             return false;
     }
     return true;

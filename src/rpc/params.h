@@ -4,8 +4,8 @@
 #define SB_RPC_PARAMS_H
 
 #include "wire/calls.h"
+#include "wire/value.h"
 
-#include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,15 +15,15 @@
 union argument {
     uint64_t number;
     int32_t interface_type;
-    msgpack_object_bin bin;
-    msgpack_object_array pointers;
-    msgpack_object_str text;
+    struct value_bytes bin;
+    struct value_list pointers;
+    struct value_bytes text;
 };
 
 /* Check object, a request's params, against the count parameters that the call takes. True:
  * arguments are set. False: message (PARAMS_MESSAGE_SIZE bytes) names the call, the parameter and
  * what is wrong. */
 bool params_check(const char *call, const struct param *params, unsigned count,
-                  const msgpack_object *object, union argument *arguments, char *message);
+                  const struct value *object, union argument *arguments, char *message);
 
 #endif

@@ -1,3 +1,4 @@
+/* Hides which requests may go together, and their arguments until they are carried out. */
 #include "rpc/port_batch.h"
 
 #include "base/log.h"
@@ -33,7 +34,7 @@ struct running {
 
 bool port_batch_looks_like(const uint8_t *bytes, size_t length)
 {
-    return length <= REQUEST_MOST && shallow_may_ask(bytes, length, call_name());
+    return length <= REQUEST_MOST && message_may_ask(bytes, length, call_name());
 }
 
 struct port_batch *port_batch_new(void)
@@ -62,7 +63,7 @@ bool port_batch_add(struct port_batch *batch, const uint8_t *bytes, size_t lengt
     bool good = call_is(&message, WIRE_CALL_WriteIo, arguments);
     if (good) {
         struct session_port_write *write = &batch->writes[batch->count];
-        const msgpack_object_bin *bin = &arguments[4].bin;
+        const struct value_bytes *bin = &arguments[4].bin;
         *write = (struct session_port_write){.interface_type = arguments[0].interface_type,
                                              .bus = (uint32_t)arguments[1].number,
                                              .address_space = (uint32_t)arguments[2].number,
@@ -70,11 +71,10 @@ bool port_batch_add(struct port_batch *batch, const uint8_t *bytes, size_t lengt
                                              .size = bin->size};
         /* of one that is too long the size alone counts */
         if (bin->size > 0)
-            memcpy(write->bytes, bin->ptr,
+            memcpy(write->bytes, bin->at,
                    bin->size < sizeof write->bytes ? bin->size : sizeof write->bytes);
         batch->ids[batch->count++] = message.id;
     }
-    message_free(&message);
     return good;
 }
 

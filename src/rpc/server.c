@@ -1,3 +1,4 @@
+/* Hides the list of connections, and how a peer is turned away. */
 #include "rpc/server.h"
 
 #include "base/acceptor.h"

@@ -74,10 +74,9 @@ int64_t script_request(int fd, const char *method)
     }
     if (scanner.fault || !message_decode(&message, buffer_bytes(&input), input.length, &fault))
         _exit(2);
-    if (message.type != MESSAGE_REQUEST || (method && !message_text_is(&message.method, method)))
+    if (message.type != MESSAGE_REQUEST || (method && !value_text_is(&message.method, method)))
         _exit(3);
     int64_t id = message.id;
-    message_free(&message);
     buffer_free(&input);
     return id;
 end:

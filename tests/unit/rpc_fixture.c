@@ -83,7 +83,7 @@ static void release(struct peer *peer)
 {
     if (!peer->received)
         return;
-    message_free(&peer->message);
+    witness_free(&peer->message);
     buffer_consume(&peer->input, peer->held);
     peer->received = false;
 }
@@ -113,7 +113,6 @@ bool peer_send(struct peer *peer)
 bool peer_receive(struct peer *peer)
 {
     struct frame_scanner scanner;
-    const char *fault;
 
     release(peer);
     frame_scanner_init(&scanner);
@@ -129,7 +128,7 @@ bool peer_receive(struct peer *peer)
         if (count < 0)
             task_wait_fd(peer->fd, EV_READ, -1);
     }
-    ck_assert(message_decode(&peer->message, buffer_bytes(&peer->input), scanner.scanned, &fault));
+    witness_read(&peer->message, buffer_bytes(&peer->input), scanner.scanned);
     peer->received = true;
     peer->held = scanner.scanned;
     return true;
@@ -151,7 +150,7 @@ HRESULT peer_notification(struct peer *peer, const char *method)
 {
     ck_assert(peer_receive(peer));
     ck_assert_int_eq(peer->message.type, MESSAGE_NOTIFICATION);
-    ck_assert(message_text_is(&peer->message.method, method));
+    ck_assert(witness_text_is(&peer->message.method, method));
     ck_assert_int_eq(peer->message.params.type, MSGPACK_OBJECT_ARRAY);
     ck_assert_uint_eq(peer->message.params.via.array.size, 2);
     return (HRESULT)peer->message.params.via.array.ptr[0].via.i64;

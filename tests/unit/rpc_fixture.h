@@ -6,7 +6,7 @@
 #include "msgpack_words.h"
 #include "space_fixture.h"
 #include "wire/frame.h"
-#include "wire/message.h"
+#include "witness.h"
 
 #include <ev.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@ struct peer {
     int fd;
     struct buffer input;
     struct buffer output;   /* what is to be sent */
-    struct message message; /* the last one received */
+    struct witness message; /* the last one received */
     bool received;
     size_t held; /* its bytes in input */
 };

@@ -5,6 +5,7 @@
 #include "space_fixture.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
+#include "witness.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 static struct machine machine;
 static struct buffer request, reply;
-static struct message message, response;
+static struct message message;
+static struct witness response;
 
 static void set_up(void)
 {
@@ -22,8 +24,8 @@ static void set_up(void)
 
 static void forget(void)
 {
-    message_free(&message);
-    message_free(&response);
+    witness_free(&response);
+    memset(&response, 0, sizeof response);
     buffer_free(&request);
     buffer_free(&reply);
 }
@@ -46,7 +48,7 @@ static void carry_out(void)
     frame_scanner_init(&scanner);
     ck_assert_int_eq(frame_scan(&scanner, buffer_bytes(&reply), reply.length), FRAME_COMPLETE);
     ck_assert_uint_eq(scanner.scanned, reply.length);
-    ck_assert(message_decode(&response, buffer_bytes(&reply), reply.length, &fault));
+    witness_read(&response, buffer_bytes(&reply), reply.length);
     ck_assert_int_eq(response.type, MESSAGE_RESPONSE);
     ck_assert_uint_eq(response.id, message.id);
 }
@@ -117,7 +119,7 @@ START_TEST(hello_tells_what_the_target_is)
     static const char *const keys[] = {"architecture", "pointer_size", "big_endian",
                                        "processors",   "page_size",    "upstream"};
     for (uint32_t i = 0; i < 6; i++)
-        ck_assert(message_text_is(&map->via.map.ptr[i].key, keys[i]));
+        ck_assert(witness_text_is(&map->via.map.ptr[i].key, keys[i]));
     ck_assert_uint_eq(map->via.map.ptr[1].val.via.u64, 8);
     ck_assert_uint_eq(map->via.map.ptr[3].val.via.u64, 2);
     ck_assert_uint_eq(map->via.map.ptr[4].val.via.u64, 4096);
@@ -348,9 +350,9 @@ START_TEST(the_view)
     CALL("[iis[]]", 0, 1, "GetCacheStatus");
     const msgpack_object *map = out(S_OK, 1, 0);
     ck_assert_uint_eq(map->via.map.size, 13);
-    ck_assert(message_text_is(&map->via.map.ptr[0].key, "policy"));
-    ck_assert(message_text_is(&map->via.map.ptr[0].val, "write-back"));
-    ck_assert(message_text_is(&map->via.map.ptr[4].key, "dirty_bytes"));
+    ck_assert(witness_text_is(&map->via.map.ptr[0].key, "policy"));
+    ck_assert(witness_text_is(&map->via.map.ptr[0].val, "write-back"));
+    ck_assert(witness_text_is(&map->via.map.ptr[4].key, "dirty_bytes"));
     ck_assert_uint_eq(map->via.map.ptr[4].val.via.u64, 4);
     CALL("[iis[]]", 0, 1, "FlushCache");
     succeeds_with(4);

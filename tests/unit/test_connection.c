@@ -117,11 +117,11 @@ static void warned(struct rpc_test *test)
     ck_assert(peer_send(&pair.peer));
     ck_assert_int_eq(peer_response(&pair.peer, 1), S_OK);
     ck_assert(peer_receive(&pair.peer));
-    const struct message *message = &pair.peer.message;
+    const struct witness *message = &pair.peer.message;
     ck_assert_int_eq(message->type, MESSAGE_NOTIFICATION);
-    ck_assert(message_text_is(&message->method, WIRE_NOTIFY_WARNING));
+    ck_assert(witness_text_is(&message->method, WIRE_NOTIFY_WARNING));
     ck_assert_uint_eq(message->params.via.array.size, 2);
-    ck_assert(message_text_is(&message->params.via.array.ptr[0], "Hello"));
+    ck_assert(witness_text_is(&message->params.via.array.ptr[0], "Hello"));
     ck_assert_int_eq(message->params.via.array.ptr[1].type, MSGPACK_OBJECT_STR);
     ck_assert_int_eq(peer_response(&pair.peer, 2), S_OK);
     ck_assert_int_eq(peer_response(&pair.peer, 3), E_INVALIDARG);

@@ -6,6 +6,7 @@
 #include "wire/protocol.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

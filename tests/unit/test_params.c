@@ -1,7 +1,6 @@
 #include "rpc/params.h"
 
 #include "msgpack_words.h"
-#include "wire/message.h"
 #include "wire/protocol.h"
 
 #include <check.h>
@@ -15,24 +14,21 @@ static const struct param takes[] = {{"One", PARAM_ULONG64},     {"Two", PARAM_U
 
 struct given {
     struct buffer buffer;
-    msgpack_unpacked unpacked;
+    struct value value;
 };
 
-static const msgpack_object *unpack(struct given *given)
+static const struct value *unpack(struct given *given)
 {
-    size_t used = 0;
+    const uint8_t *bytes = buffer_bytes(&given->buffer);
+    struct value_reader reader = {.at = bytes, .end = bytes + given->buffer.length};
 
-    msgpack_unpacked_init(&given->unpacked);
-    ck_assert_int_eq(msgpack_unpack_next(&given->unpacked,
-                                         (const char *)buffer_bytes(&given->buffer),
-                                         given->buffer.length, &used),
-                     MSGPACK_UNPACK_SUCCESS);
-    return &given->unpacked.data;
+    ck_assert(value_read(&reader, &given->value));
+    ck_assert_ptr_eq(reader.at, reader.end);
+    return &given->value;
 }
 
 static void forget(struct given *given)
 {
-    msgpack_unpacked_destroy(&given->unpacked);
     buffer_free(&given->buffer);
 }
 
@@ -139,7 +135,7 @@ START_TEST(a_buffer_is_a_bin_and_text_a_str)
     words_pack(&given.buffer, "[b]", "\0\1\2", (size_t)3);
     ck_assert(check(&given, PARAM_BIN, &argument, message));
     ck_assert_uint_eq(argument.bin.size, 3);
-    ck_assert_mem_eq(argument.bin.ptr, "\0\1\2", 3);
+    ck_assert_mem_eq(argument.bin.at, "\0\1\2", 3);
     forget(&given);
     REFUSE(PARAM_BIN, "Six must be a bin, not a str (a str is text, never a buffer)", "[s]", "abc");
     REFUSE(PARAM_BIN, "not an array", "[[]]");
@@ -161,8 +157,11 @@ START_TEST(pointers_are_all_looked_at)
 
     words_pack(&given.buffer, "[[uu]]", UINT64_MAX, (uint64_t)5);
     ck_assert(check(&given, PARAM_POINTERS, &argument, message));
-    ck_assert_uint_eq(argument.pointers.size, 2);
-    ck_assert_uint_eq(argument.pointers.ptr[0].via.u64, UINT64_MAX);
+    ck_assert_uint_eq(argument.pointers.count, 2);
+    struct value_reader reader = argument.pointers.first;
+    struct value first;
+    ck_assert(value_read(&reader, &first));
+    ck_assert_uint_eq(first.number, UINT64_MAX);
     forget(&given);
     REFUSE(PARAM_POINTERS, "Seven element 2 is negative (-1)", "[[iil]]", 1, 2, INT64_C(-1));
     REFUSE(PARAM_POINTERS, "element 0 must be an integer, not a str", "[[si]]", "a", 2);
