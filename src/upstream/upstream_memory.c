@@ -1,10 +1,14 @@
 /* Memory: virtual, physical, live, filled. Everything that may look at it is between ways_enter
  * and ways_leave. */
-#include "upstream/upstream_internal.h"
+#include "upstream/upstream_memory.h"
 
 #include "base/buffer.h"
 #include "rsp/hex.h"
 #include "upstream/machine/transfer.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/upstream_kind.h"
+#include "upstream/ways/ways.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,7 +92,7 @@ enum target_error upstream_write_virtual(struct target *target, target_client cl
 static enum target_error physical_ready(const struct upstream *upstream)
 {
     enum target_error error = upstream_ready(upstream);
-    if (error == TARGET_OK && !upstream->stub.qemu)
+    if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_UNSUPPORTED;
     if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
@@ -227,7 +231,7 @@ enum target_error upstream_read_live(struct target *target, target_client client
         error = TARGET_INVALID;
     if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
         return upstream_read_virtual(target, client, cpu, runs, count);
-    if (error == TARGET_OK && !upstream->stub.qemu)
+    if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_RUNNING;
     refuse_runs(runs, count, error);
     if (error != TARGET_OK)

@@ -1,8 +1,11 @@
 /* The processor's port space: by qtest, or by the monitor. */
-#include "upstream/upstream_internal.h"
+#include "upstream/upstream_ports.h"
 
 #include "base/buffer.h"
 #include "upstream/link/monitor_text.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/ways/ways.h"
 
 #include <stdio.h>
 

@@ -1,25 +1,44 @@
-#include "upstream/upstream_internal.h"
+/* Hides that the target is made of parts: puts them together, and into one table of functions. */
+#include "upstream/upstream_target.h"
 
 #include "base/log.h"
+#include "upstream/gdbserver.h"
+#include "upstream/link/qmp.h"
 #include "upstream/machine/attach.h"
+#include "upstream/run/run_control.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/upstream_attach.h"
+#include "upstream/upstream_loss.h"
+#include "upstream/upstream_memory.h"
+#include "upstream/upstream_packets.h"
+#include "upstream/upstream_ports.h"
+#include "upstream/upstream_run.h"
+#include "upstream/ways/ways.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What comes from below */
+#define ROOM "target"
+
+struct whole {
+    struct upstream upstream; /* first, and in it first the target */
+    struct upstream_connection attach;
+    struct upstream_loss loss;
+};
+
+static struct whole *whole_of(struct target *target)
+{
+    return (struct whole *)target;
+}
+
+/* What comes from below; the context is the whole, and so the upstream in it */
 
 static void on_state(void *context, enum target_state state, const char *text)
 {
     struct upstream *upstream = context;
     if (upstream->listener.state_changed)
         upstream->listener.state_changed(upstream->listener.context, state, text);
-}
-
-void upstream_memory_changed(struct upstream *upstream)
-{
-    translate_all_changed(upstream->translate);
-    if (upstream->listener.memory_changed)
-        upstream->listener.memory_changed(upstream->listener.context);
 }
 
 static void on_memory(void *context)
@@ -46,6 +65,16 @@ static void on_refused(void *context, const char *reply)
     run_control_refused(upstream->run, reply);
 }
 
+static void on_lost(void *context, const char *reason)
+{
+    upstream_loss_of_stub(&whole_of(context)->loss, reason);
+}
+
+static void on_qmp_closed(void *context, const char *reason)
+{
+    upstream_loss_of_monitor(&whole_of(context)->loss, reason);
+}
+
 static void on_event(void *context, const char *name, json_t *data)
 {
     struct upstream *upstream = context;
@@ -58,12 +87,6 @@ static void on_event(void *context, const char *name, json_t *data)
 }
 
 /* What is asked from above */
-
-/* What every call needs first. */
-enum target_error upstream_ready(const struct upstream *upstream)
-{
-    return upstream->attached ? TARGET_OK : TARGET_GONE;
-}
 
 static enum target_state upstream_state(struct target *target)
 {
@@ -168,19 +191,23 @@ static const struct target_ops operations = {
 
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
 {
-    struct upstream *upstream = calloc(1, sizeof *upstream);
-    if (!upstream)
+    struct whole *whole = calloc(1, sizeof *whole);
+    if (!whole)
         return NULL;
+    struct upstream *upstream = &whole->upstream;
+    whole->attach.upstream = upstream;
+    whole->attach.config = *config;
+    whole->loss.loop = loop;
+    whole->loss.attach = &whole->attach;
     upstream->target.ops = &operations;
-    upstream->loop = loop;
-    upstream->config = *config;
+    upstream->timeout = config->timeout;
+    upstream->kind = &gdbserver_kind; /* until something is known */
     struct rsp_listener rsp = {.context = upstream,
                                .resumed = on_resumed,
                                .stopped = on_stopped,
                                .refused = on_refused,
-                               .lost = upstream_on_lost};
-    struct qmp_listener qmp = {
-        .context = upstream, .event = on_event, .closed = upstream_on_qmp_closed};
+                               .lost = on_lost};
+    struct qmp_listener qmp = {.context = upstream, .event = on_event, .closed = on_qmp_closed};
     struct run_listener run = {
         .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
     upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
@@ -202,6 +229,21 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     return &upstream->target;
 }
 
+enum target_error upstream_attach(struct target *target, char *message, size_t size)
+{
+    return upstream_attach_try(&whole_of(target)->attach, message, size);
+}
+
+void upstream_call_off(struct target *target)
+{
+    upstream_loss_call_off(&whole_of(target)->loss);
+}
+
+void upstream_detach(struct target *target)
+{
+    upstream_loss_detach(&whole_of(target)->loss);
+}
+
 void upstream_free(struct target *target)
 {
     if (!target)
@@ -214,5 +256,5 @@ void upstream_free(struct target *target)
     ways_free(upstream->ways);
     translate_free(upstream->translate);
     attach_forget(&upstream->stub);
-    free(upstream);
+    free(whole_of(target));
 }
