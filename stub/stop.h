@@ -4,6 +4,7 @@
 #define SB_STUB_STOP_H
 
 #include "base/buffer.h"
+#include "rsp/stop_reply.h"
 #include "stub/breakpoints.h"
 
 #include <stdbool.h>
@@ -12,17 +13,6 @@
 
 /* The longest stop reply that is kept. */
 #define STOP_REPLY_SIZE 1024
-
-/* What a stop reply says. */
-struct stop {
-    char kind;       /* T, S, W or X; 0: it is none of these */
-    unsigned signal; /* or exit code */
-    int64_t thread;  /* THREAD_ANY: it names none */
-    bool watch;      /* a watchpoint: address */
-    uint64_t address;
-    bool swbreak, hwbreak; /* it says so itself */
-};
-bool stop_parse(struct stop *stop, const char *reply);
 
 /* One client's way to hear it. */
 struct stop_view {

@@ -108,6 +108,14 @@ bool buffer_append_byte(struct buffer *buffer, uint8_t byte)
     return buffer_append(buffer, &byte, 1);
 }
 
+bool buffer_terminate(struct buffer *buffer)
+{
+    uint8_t *end = buffer_reserve(buffer, 1);
+    if (end)
+        *end = 0;
+    return end != NULL;
+}
+
 bool buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list arguments;

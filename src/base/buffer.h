@@ -29,6 +29,8 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 bool buffer_append_byte(struct buffer *buffer, uint8_t byte);
 bool buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Put a NUL behind the content, not counted. False when out of memory. */
+bool buffer_terminate(struct buffer *buffer);
 /* Drop size (<= length) bytes from the front. Gives memory back when a large buffer has emptied. */
 void buffer_consume(struct buffer *buffer, size_t size);
 void buffer_clear(struct buffer *buffer);

@@ -39,7 +39,7 @@ void paced_reader_init(struct paced_reader *reader, struct ev_loop *loop, unsign
 /* Once for all sockets that are read one after the other. */
 static void make_clock(struct paced_reader *reader)
 {
-    if (reader->clock.fd >= 0)
+    if (reader->interval_us == 0 || reader->clock.fd >= 0)
         return;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (fd >= 0)

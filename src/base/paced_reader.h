@@ -24,8 +24,8 @@ struct paced_reader {
     bool paced;
 };
 
-/* interval_us: microseconds between two looks in pace, 1 to 999999. readable must not suspend; it
- * may stop or free the reader. */
+/* interval_us: microseconds between two looks in pace, at most 999999; 0: it never keeps one.
+ * readable must not suspend; it may stop or free the reader. */
 void paced_reader_init(struct paced_reader *reader, struct ev_loop *loop, unsigned interval_us,
                        paced_reader_fn *readable, void *context);
 /* Read from fd, woken by it; it stays the caller's to close, after paced_reader_stop. */

@@ -298,10 +298,8 @@ static enum packet_event packet_end(struct packet_reader *reader, uint8_t low)
         packet_spoil(reader, PACKET_BAD_CHECKSUM);
     if (packet_spoilt(reader))
         return reader->outcome;
-    uint8_t *end = buffer_reserve(&reader->text, 1);
-    if (!end)
+    if (!buffer_terminate(&reader->text))
         return PACKET_NO_MEMORY;
-    *end = 0;
     reader->payload = buffer_bytes(&reader->text);
     reader->length = reader->text.length;
     return reader->outcome;

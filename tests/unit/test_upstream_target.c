@@ -1241,6 +1241,23 @@ SCRIPT(a_resume_in_a_clients_own_words, NULL)
     ck_assert_ptr_nonnull(strstr(message, "processor 1"));
 }
 
+/* A stop reply may carry any number of registers, and what matters may come last. */
+SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
+{
+    char message[128], words[1000] = "T05", reply[1024];
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(words + strlen(words), sizeof words - strlen(words), "%02x:%016x;", i, i);
+    strcat(words, "thread:02;");
+    ck_assert_uint_gt(strlen(words), 512);
+    attach();
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_OK);
+    fake_machine_halt(&machine, words);
+    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ops->stop_reply(target, reply, sizeof reply);
+    ck_assert_str_eq(reply, words);
+}
+
 SCRIPT(the_monitor_may_not_resume_behind_our_back, NULL)
 {
     struct buffer text = {0};
@@ -1331,6 +1348,7 @@ int main(void)
     tcase = add(suite, "packets");
     tcase_add_test(tcase, packets_that_must_not_pass);
     tcase_add_test(tcase, a_resume_in_a_clients_own_words);
+    tcase_add_test(tcase, a_long_stop_reply_is_kept_whole);
     tcase_add_test(tcase, the_monitor_may_not_resume_behind_our_back);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -1,25 +1,21 @@
+/* Hides QMP's messages, and which of them answers which call. */
 #include "upstream/link/qmp.h"
 
 #include "base/buffer.h"
-#include "base/dial.h"
 #include "base/endpoint.h"
 #include "base/log.h"
+#include "base/stream.h"
 #include "base/task.h"
 #include "upstream/link/process.h"
 #include "upstream/link/text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
-
-/* Most bytes read in one turn of the loop: a flood of events must leave others their turn. */
-#define READ_SIZE ((size_t)64 * 1024)
 
 /* A call that waits, on its task's stack. */
 struct waiter {
@@ -34,25 +30,17 @@ struct waiter {
 };
 
 struct qmp {
-    struct ev_loop *loop;
+    struct stream stream; /* an answer is owed while anybody waits */
     struct endpoint endpoint;
-    double timeout;
     struct qmp_listener listener;
-    int fd; /* -1: closed */
     bool greeted;
     bool ready;                /* capabilities are negotiated */
     struct task_mutex opening; /* held by the task that connects */
-    struct dial dial;
-    struct ev_io reader, writer;
-    struct ev_timer silence; /* runs while anybody waits */
-    struct buffer in, out;
-    size_t scanned; /* bytes of in that are known to hold no line end */
     uint64_t last_id;
     uint64_t heard;         /* lines that have come */
     struct waiter *waiters; /* in the order of their requests */
     size_t users;           /* calls under way */
     bool freed;
-    char reason[512]; /* why it was closed the last time */
 };
 
 static enum target_error fail(enum target_error error, char *message, size_t size,
@@ -76,54 +64,39 @@ static void waiter_finish(struct qmp *qmp, struct waiter *waiter, enum target_er
     waiter->done = true;
     task_wake(waiter->task);
     if (!qmp->waiters)
-        ev_timer_stop(qmp->loop, &qmp->silence);
+        stream_owe(&qmp->stream, false);
 }
 
-static void qmp_close(struct qmp *qmp, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void qmp_close(struct qmp *qmp, const char *format, ...)
+static void on_failed(void *context)
 {
+    struct qmp *qmp = context;
+    const char *reason = qmp->stream.reason;
     bool was_ready = qmp->ready;
     struct waiter *waiter, *next;
-    va_list arguments;
 
-    if (qmp->fd < 0)
-        return;
-    va_start(arguments, format);
-    vsnprintf(qmp->reason, sizeof qmp->reason, format, arguments);
-    va_end(arguments);
-
-    ev_io_stop(qmp->loop, &qmp->reader);
-    ev_io_stop(qmp->loop, &qmp->writer);
-    close(qmp->fd);
-    qmp->fd = -1;
+    stream_close(&qmp->stream);
     qmp->greeted = qmp->ready = false;
-    qmp->scanned = 0;
-    buffer_free(&qmp->in);
-    buffer_free(&qmp->out);
     DL_FOREACH_SAFE(qmp->waiters, waiter, next)
     {
-        fail(TARGET_GONE, waiter->message, waiter->message_size, "%s", qmp->reason);
+        fail(TARGET_GONE, waiter->message, waiter->message_size, "%s", reason);
         waiter_finish(qmp, waiter, TARGET_GONE);
     }
-    log_debug("target", "qmp: closed: %s", qmp->reason);
+    log_debug("target", "qmp: closed: %s", reason);
     if (was_ready && qmp->listener.closed && !qmp->freed)
-        qmp->listener.closed(qmp->listener.context, qmp->reason);
+        qmp->listener.closed(qmp->listener.context, reason);
 }
 
-static void on_silence(struct ev_loop *loop, struct ev_timer *timer, int events)
+static void on_silent(void *context)
 {
-    struct qmp *qmp = timer->data;
-    (void)loop;
-    (void)events;
+    struct qmp *qmp = context;
     if (qmp->greeted)
-        qmp_close(qmp, "timed out: the monitor has not answered for %g s", qmp->timeout);
+        stream_fail(&qmp->stream, "timed out: the monitor has not answered for %g s",
+                    qmp->stream.timeout);
     else
-        qmp_close(qmp,
-                  "timed out: no greeting from the monitor within %g s; is another client "
-                  "connected to it?",
-                  qmp->timeout);
+        stream_fail(&qmp->stream,
+                    "timed out: no greeting from the monitor within %g s; is another client "
+                    "connected to it?",
+                    qmp->stream.timeout);
 }
 
 /* Does the line promise more values than anyone should make? Counted before anything is allocated.
@@ -154,14 +127,15 @@ static void take_answer(struct qmp *qmp, json_t *object)
     struct waiter *waiter;
 
     if (error && (!class || !text)) {
-        qmp_close(qmp, "the monitor sent an error without class or description");
+        stream_fail(&qmp->stream, "the monitor sent an error without class or description");
         return;
     }
     if (text)
         text_excerpt(text, strlen(text), shown);
     if (!json_is_integer(id)) {
         /* QEMU answers so what it cannot parse */
-        qmp_close(qmp, "the monitor sent an answer without id%s%s", text ? ": " : "", shown);
+        stream_fail(&qmp->stream, "the monitor sent an answer without id%s%s", text ? ": " : "",
+                    shown);
         return;
     }
     DL_FOREACH(qmp->waiters, waiter)
@@ -170,13 +144,14 @@ static void take_answer(struct qmp *qmp, json_t *object)
             break;
     }
     if (!waiter) {
-        qmp_close(qmp,
-                  "the monitor answered a request that was not made (id %" JSON_INTEGER_FORMAT ")",
-                  json_integer_value(id));
+        stream_fail(&qmp->stream,
+                    "the monitor answered a request that was not made (id %" JSON_INTEGER_FORMAT
+                    ")",
+                    json_integer_value(id));
         return;
     }
     if (qmp->waiters->next)
-        ev_timer_again(qmp->loop, &qmp->silence);
+        stream_heard(&qmp->stream);
     if (error) {
         fail(TARGET_FAILED, waiter->message, waiter->message_size, "%s", text);
         waiter_finish(qmp, waiter,
@@ -202,7 +177,7 @@ static void take_greeting(struct qmp *qmp, json_t *object)
     if (is_stamped_event(object))
         return;
     if (!json_is_object(json_object_get(object, "QMP"))) {
-        qmp_close(qmp, "this is no QMP monitor: it did not begin with a greeting");
+        stream_fail(&qmp->stream, "this is no QMP monitor: it did not begin with a greeting");
         return;
     }
     qmp->greeted = true;
@@ -218,7 +193,7 @@ static void take_message(struct qmp *qmp, json_t *object)
     } else if (event) {
         json_t *data = json_object_get(object, "data");
         if (!json_is_string(event) || (data && !json_is_object(data))) {
-            qmp_close(qmp, "the monitor sent a malformed event");
+            stream_fail(&qmp->stream, "the monitor sent a malformed event");
             return;
         }
         if (qmp->listener.event && !qmp->freed)
@@ -226,7 +201,7 @@ static void take_message(struct qmp *qmp, json_t *object)
     } else if (json_object_get(object, "return") || json_object_get(object, "error")) {
         take_answer(qmp, object);
     } else {
-        qmp_close(qmp, "the monitor sent a message that is neither answer nor event");
+        stream_fail(&qmp->stream, "the monitor sent a message that is neither answer nor event");
     }
 }
 
@@ -238,80 +213,68 @@ static void take_line(struct qmp *qmp, const char *text, size_t length)
 
     log_trace("target", "qmp < %.*s", length < 2000 ? (int)length : 2000, text);
     if (too_many_values(text, length)) {
-        qmp_close(qmp, "the monitor sent a message of more than %zu values", QMP_VALUES_MAX);
+        stream_fail(&qmp->stream, "the monitor sent a message of more than %zu values",
+                    QMP_VALUES_MAX);
         return;
     }
     object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (!object) {
         if (length == 1 && text[0] == '{')
-            qmp_close(qmp, "the monitor spreads its messages over lines (pretty=on)");
+            stream_fail(&qmp->stream, "the monitor spreads its messages over lines (pretty=on)");
         else if (!qmp->greeted)
-            qmp_close(qmp, "this is no QMP monitor: it began with '%s'",
-                      text_excerpt(text, length, shown));
+            stream_fail(&qmp->stream, "this is no QMP monitor: it began with '%s'",
+                        text_excerpt(text, length, shown));
         else
-            qmp_close(qmp, "the monitor sent invalid JSON '%s' (%s)",
-                      text_excerpt(text, length, shown), error.text);
+            stream_fail(&qmp->stream, "the monitor sent invalid JSON '%s' (%s)",
+                        text_excerpt(text, length, shown), error.text);
     } else if (!json_is_object(object)) {
-        qmp_close(qmp, "the monitor sent JSON that is no object");
+        stream_fail(&qmp->stream, "the monitor sent JSON that is no object");
     } else {
         take_message(qmp, object);
     }
     json_decref(object);
 }
 
-static void on_readable(struct ev_loop *loop, struct ev_io *io, int events)
+static void on_came(void *context, size_t count)
 {
-    struct qmp *qmp = io->data;
-    (void)loop;
-    (void)events;
-
-    ssize_t got = buffer_read_fd(&qmp->in, qmp->fd, READ_SIZE);
-    if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            qmp_close(qmp, "reading from the monitor failed: %s", strerror(errno));
-        return;
-    }
-    if (got == 0) {
-        qmp_close(qmp, "the monitor closed the connection%s",
-                  qmp->in.length ? " in the middle of a message" : "");
-        return;
-    }
-    while (qmp->fd >= 0) {
-        const char *text = (const char *)buffer_bytes(&qmp->in);
-        const char *end = memchr(text + qmp->scanned, '\n', qmp->in.length - qmp->scanned);
-        size_t length = end ? (size_t)(end - text) : qmp->in.length;
+    struct qmp *qmp = context;
+    (void)count;
+    while (qmp->stream.fd >= 0) {
+        size_t length;
+        const char *line = stream_line(&qmp->stream, &length);
         if (length > QMP_LINE_MAX + 1) { /* the CR */
-            qmp_close(qmp, "the monitor sent a line of more than %zu bytes", QMP_LINE_MAX);
+            stream_fail(&qmp->stream, "the monitor sent a line of more than %zu bytes",
+                        QMP_LINE_MAX);
             return;
         }
-        if (!end) {
-            qmp->scanned = length;
+        if (!line)
             return;
-        }
         qmp->heard++;
-        take_line(qmp, text, length && text[length - 1] == '\r' ? length - 1 : length);
-        if (qmp->fd < 0)
-            return;
-        buffer_consume(&qmp->in, length + 1);
-        qmp->scanned = 0;
+        take_line(qmp, line, length && line[length - 1] == '\r' ? length - 1 : length);
+        if (qmp->stream.fd >= 0)
+            stream_line_done(&qmp->stream, length);
     }
 }
 
-static void on_writable(struct ev_loop *loop, struct ev_io *io, int events)
+static void on_ended(void *context)
 {
-    struct qmp *qmp = io->data;
-    (void)events;
-    ssize_t sent = buffer_write_fd(&qmp->out, qmp->fd);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        qmp_close(qmp, "writing to the monitor failed: %s", strerror(errno));
-    else if (qmp->out.length == 0)
-        ev_io_stop(loop, io);
+    struct qmp *qmp = context;
+    stream_fail(&qmp->stream, "the monitor closed the connection%s",
+                qmp->stream.in.length ? " in the middle of a message" : "");
 }
+
+static const struct stream_events stream_events = {
+    .came = on_came,
+    .ended = on_ended,
+    .silent = on_silent,
+    .failed = on_failed,
+    .read_failed = "reading from the monitor failed: ",
+    .write_failed = "writing to the monitor failed: ",
+};
 
 static void qmp_destroy(struct qmp *qmp)
 {
-    buffer_free(&qmp->in);
-    buffer_free(&qmp->out);
+    stream_free(&qmp->stream);
     free(qmp);
 }
 
@@ -328,11 +291,7 @@ static enum target_error wait_for(struct qmp *qmp, uint64_t id, json_t **result,
 {
     struct waiter waiter = {
         .task = task_self(), .id = id, .message = message, .message_size = size};
-    if (!qmp->waiters) {
-        ev_now_update(
-            qmp->loop); /* the clock of this turn may be old: it must not count as silence */
-        ev_timer_again(qmp->loop, &qmp->silence);
-    }
+    stream_owe(&qmp->stream, true);
     DL_APPEND(qmp->waiters, &waiter);
     while (!waiter.done)
         task_suspend();
@@ -371,11 +330,11 @@ static enum target_error execute(struct qmp *qmp, const char *command, json_t *a
     size_t length = strlen(line);
     line[length] =
         '\n'; /* in place of the NUL: one append, so that a line goes whole or not at all */
-    bool appended = buffer_append(&qmp->out, line, length + 1);
+    bool appended = buffer_append(&qmp->stream.out, line, length + 1);
     free(line);
     if (!appended)
         return fail(TARGET_NO_MEMORY, message, size, "out of memory");
-    ev_io_start(qmp->loop, &qmp->writer);
+    stream_flush_later(&qmp->stream);
     return wait_for(qmp, id, result, message, size);
 }
 
@@ -387,7 +346,7 @@ enum target_error qmp_execute(struct qmp *qmp, const char *command, json_t *argu
             *result = NULL;
         json_decref(arguments);
         return fail(TARGET_GONE, message, size, "the monitor is not connected%s%s",
-                    qmp->reason[0] ? ": " : "", qmp->reason);
+                    qmp->stream.reason[0] ? ": " : "", qmp->stream.reason);
     }
     qmp->users++;
     enum target_error error = execute(qmp, command, arguments, result, message, size);
@@ -414,12 +373,8 @@ enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct 
         error =
             fail(TARGET_FAILED, message, size, "the monitor answered something other than text");
     } else {
-        uint8_t *end = NULL;
-        if (buffer_append(text, json_string_value(result), json_string_length(result)))
-            end = buffer_reserve(text, 1);
-        if (end)
-            *end = '\0';
-        else
+        if (!buffer_append(text, json_string_value(result), json_string_length(result)) ||
+            !buffer_terminate(text))
             error = fail(TARGET_NO_MEMORY, message, size, "out of memory");
     }
     json_decref(result);
@@ -430,25 +385,22 @@ enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct 
 static enum target_error open_session(struct qmp *qmp, char *message, size_t size)
 {
     char reason[512];
-    int fd = dial_endpoint(&qmp->dial, &qmp->endpoint, qmp->timeout, message, size);
+    int fd = stream_dial(&qmp->stream, &qmp->endpoint, message, size);
     if (fd < 0)
         return TARGET_GONE;
-    qmp->fd = fd;
-    ev_io_set(&qmp->reader, fd, EV_READ);
-    ev_io_set(&qmp->writer, fd, EV_WRITE);
-    ev_io_start(qmp->loop, &qmp->reader);
+    stream_adopt(&qmp->stream, fd);
 
     enum target_error error = wait_for(qmp, 0, NULL, message, size);
     /* it may have closed between the greeting and this task's turn */
-    if (error == TARGET_OK && qmp->fd < 0)
-        error = fail(TARGET_GONE, message, size, "%s", qmp->reason);
+    if (error == TARGET_OK && qmp->stream.fd < 0)
+        error = fail(TARGET_GONE, message, size, "%s", qmp->stream.reason);
     if (error)
         return error;
     error = execute(qmp, "qmp_capabilities", NULL, NULL, reason, sizeof reason);
-    if (error == TARGET_OK && qmp->fd < 0)
-        error = fail(TARGET_GONE, reason, sizeof reason, "%s", qmp->reason);
+    if (error == TARGET_OK && qmp->stream.fd < 0)
+        error = fail(TARGET_GONE, reason, sizeof reason, "%s", qmp->stream.reason);
     if (error) {
-        qmp_close(qmp, "the monitor refuses to negotiate: %s", reason);
+        stream_fail(&qmp->stream, "the monitor refuses to negotiate: %s", reason);
         return fail(TARGET_GONE, message, size, "%s", reason);
     }
     qmp->ready = true;
@@ -481,20 +433,20 @@ uint64_t qmp_heard(const struct qmp *qmp)
 
 bool qmp_silent_since(const struct qmp *qmp, uint64_t heard)
 {
-    struct pollfd reader = {.fd = qmp->fd, .events = POLLIN};
-    return qmp->ready && qmp->heard == heard && qmp->in.length == 0 && !qmp->waiters &&
+    struct pollfd reader = {.fd = qmp->stream.fd, .events = POLLIN};
+    return qmp->ready && qmp->heard == heard && qmp->stream.in.length == 0 && !qmp->waiters &&
            poll(&reader, 1, 0) == 0;
 }
 
 pid_t qmp_peer(const struct qmp *qmp)
 {
-    return process_peer(qmp->fd);
+    return process_peer(qmp->stream.fd);
 }
 
 void qmp_disconnect(struct qmp *qmp, const char *reason)
 {
-    dial_call_off(&qmp->dial);
-    qmp_close(qmp, "%s", reason);
+    stream_call_off(&qmp->stream);
+    stream_fail(&qmp->stream, "%s", reason);
 }
 
 struct qmp *qmp_new(struct ev_loop *loop, const struct endpoint *endpoint, double timeout,
@@ -503,19 +455,10 @@ struct qmp *qmp_new(struct ev_loop *loop, const struct endpoint *endpoint, doubl
     struct qmp *qmp = calloc(1, sizeof *qmp);
     if (!qmp)
         return NULL;
-    qmp->loop = loop;
+    stream_init(&qmp->stream, loop, timeout, 0, &stream_events, qmp);
     qmp->endpoint = *endpoint;
-    qmp->timeout = timeout;
     if (listener)
         qmp->listener = *listener;
-    qmp->fd = -1;
-    ev_init(&qmp->reader, on_readable);
-    ev_init(&qmp->writer, on_writable);
-    ev_init(&qmp->silence, on_silence);
-    qmp->silence.repeat = timeout;
-    /* an answer that has come is taken before the clock is looked at, however late this turn is */
-    ev_set_priority(&qmp->reader, 1);
-    qmp->reader.data = qmp->writer.data = qmp->silence.data = qmp;
     return qmp;
 }
 

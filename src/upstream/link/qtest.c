@@ -1,14 +1,12 @@
+/* Hides qtest's lines, and whose turn it is to send them. */
 #include "upstream/link/qtest.h"
 
 #include "base/buffer.h"
-#include "base/busy_poll.h"
 #include "base/dial.h"
-#include "base/paced_reader.h"
+#include "base/stream.h"
 #include "base/task.h"
 #include "upstream/link/base64.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +17,6 @@
  * QEMU busy, little enough that another caller's turn comes within a millisecond. */
 #define FLIGHT_MOST   256
 #define FLIGHT_WEIGHT ((size_t)128 * 1024)
-#define READ_SIZE     ((size_t)64 * 1024)
 /* With that much under way QEMU has something to do for a few hundred microseconds: we need not
  * wake for each answer. Microseconds between looks at what has come meanwhile. */
 #define PACE_COUNT  64
@@ -42,18 +39,10 @@ struct flight {
 };
 
 struct qtest {
-    struct ev_loop *loop;
-    double timeout;
+    struct stream stream;
     struct qtest_listener listener;
-    int fd;
     uint64_t closes; /* a connect that began before the last one is called off */
     bool big_endian;
-    struct paced_reader reader;
-    struct busy_poll *busy_poll;
-    ev_io writer;
-    ev_timer silence;
-    struct buffer in, out;
-    size_t scanned; /* of in: no end of line there */
     struct batch *batches;
     struct flight flights[FLIGHT_MOST]; /* a ring */
     size_t first, count, weight;
@@ -242,30 +231,20 @@ void qtest_close(struct qtest *qtest)
 {
     struct batch *batch, *next;
     qtest->closes++;
-    if (qtest->fd < 0)
+    if (qtest->stream.fd < 0)
         return;
-    paced_reader_stop(&qtest->reader);
-    ev_io_stop(qtest->loop, &qtest->writer);
-    ev_timer_stop(qtest->loop, &qtest->silence);
-    close(qtest->fd);
-    qtest->fd = -1;
-    buffer_clear(&qtest->in);
-    buffer_clear(&qtest->out);
-    qtest->scanned = qtest->first = qtest->count = qtest->weight = 0;
+    stream_close(&qtest->stream);
+    qtest->first = qtest->count = qtest->weight = 0;
     DL_FOREACH_SAFE(qtest->batches, batch, next)
     finish_batch(qtest, batch, TARGET_GONE);
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(struct qtest *qtest, const char *format, ...)
+static void on_failed(void *context)
 {
-    char reason[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
+    struct qtest *qtest = context;
     qtest_close(qtest);
     if (qtest->listener.closed)
-        qtest->listener.closed(qtest->listener.context, reason);
+        qtest->listener.closed(qtest->listener.context, qtest->stream.reason);
 }
 
 /* Characters of a request and its answer. */
@@ -281,7 +260,7 @@ static size_t weight_of(const struct qtest_request *request)
 static void send_next(struct qtest *qtest, struct batch *batch)
 {
     struct qtest_request *request = &batch->requests[batch->sent];
-    if (!qtest_line(&qtest->out, request)) {
+    if (!qtest_line(&qtest->stream.out, request)) {
         /* what was sent is waited for */
         batch->error = TARGET_INVALID;
         batch->left -= batch->count - batch->sent;
@@ -294,22 +273,6 @@ static void send_next(struct qtest *qtest, struct batch *batch)
     qtest->count++;
     qtest->weight += weight;
     batch->sent++;
-}
-
-static void write_out(struct qtest *qtest)
-{
-    while (qtest->out.length > 0) {
-        ssize_t written = buffer_write_fd(&qtest->out, qtest->fd);
-        if (written > 0 || (written < 0 && errno == EINTR))
-            continue;
-        if (written < 0 && errno != EAGAIN) {
-            fail(qtest, "%s", strerror(errno));
-            return;
-        }
-        ev_io_start(qtest->loop, &qtest->writer);
-        return;
-    }
-    ev_io_stop(qtest->loop, &qtest->writer);
 }
 
 /* Whose turn it is: the first with something to send. */
@@ -338,30 +301,28 @@ static void pump(struct qtest *qtest)
             DL_APPEND(qtest->batches, batch);
         }
     }
-    write_out(qtest);
-    if (qtest->fd < 0)
+    stream_flush(&qtest->stream);
+    if (qtest->stream.fd < 0)
         return;
-    if (qtest->count > 0 && !ev_is_active(&qtest->silence))
-        ev_timer_again(qtest->loop, &qtest->silence);
+    stream_owe(&qtest->stream, qtest->count > 0);
     /* One or two are no stream, however heavy: a fill is a short line. */
     bool much = qtest->count >= PACE_COUNT || (qtest->count > 2 && qtest->weight >= PACE_WEIGHT);
-    paced_reader_pace(&qtest->reader, much);
-    if (qtest->count > 0 && !much)
-        busy_poll_expect(qtest->busy_poll);
+    stream_pace(&qtest->stream, qtest->count > 0, much);
 }
 
 /* One line. False: the connection is closed. */
 static bool take_line(struct qtest *qtest, const char *line, size_t length)
 {
     if (qtest->count == 0) {
-        fail(qtest, "it says '%.*s' unasked", (int)(length < 60 ? length : 60), line);
+        stream_fail(&qtest->stream, "it says '%.*s' unasked", (int)(length < 60 ? length : 60),
+                    line);
         return false;
     }
     struct flight *flight = &qtest->flights[qtest->first];
     struct batch *batch = flight->batch;
     struct qtest_request *request = &batch->requests[flight->index];
     if (!qtest_answer(request, line, length)) {
-        fail(qtest, "it answers '%.*s'", (int)(length < 60 ? length : 60), line);
+        stream_fail(&qtest->stream, "it answers '%.*s'", (int)(length < 60 ? length : 60), line);
         return false;
     }
     request->done = true;
@@ -375,64 +336,61 @@ static bool take_line(struct qtest *qtest, const char *line, size_t length)
 
 static void take_lines(struct qtest *qtest)
 {
-    while (qtest->fd >= 0) {
-        const char *start = (const char *)buffer_bytes(&qtest->in);
-        size_t fresh = qtest->in.length - qtest->scanned;
-        const char *end = fresh > 0 ? memchr(start + qtest->scanned, '\n', fresh) : NULL;
-        if (!end) {
-            qtest->scanned = qtest->in.length;
-            if (qtest->in.length > ANSWER_MOST)
-                fail(qtest, "an answer of more than %zu characters", ANSWER_MOST);
+    struct stream *stream = &qtest->stream;
+    while (stream->fd >= 0) {
+        size_t length;
+        const char *line = stream_line(stream, &length);
+        if (!line) {
+            if (length > ANSWER_MOST)
+                stream_fail(stream, "an answer of more than %zu characters", ANSWER_MOST);
             return;
         }
-        size_t length = (size_t)(end - start);
-        qtest->scanned = 0;
-        if (take_line(qtest, start, length))
-            buffer_consume(&qtest->in, length + 1);
+        if (take_line(qtest, line, length))
+            stream_line_done(stream, length);
     }
 }
 
-static void on_readable(void *context)
+static void on_came(void *context, size_t count)
 {
     struct qtest *qtest = context;
-    ssize_t got = buffer_read_fd(&qtest->in, qtest->fd, READ_SIZE);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        fail(qtest, "%s", got == 0 ? "it closed the connection" : strerror(errno));
-        return;
-    }
+    (void)count;
     size_t owed = qtest->count;
     take_lines(qtest);
-    if (qtest->fd < 0)
+    if (qtest->stream.fd < 0)
         return;
     /* A byte now and then is silence too: others wait, shut out, for what is under way. */
     if (qtest->count < owed)
-        ev_timer_stop(qtest->loop, &qtest->silence);
+        stream_heard(&qtest->stream);
     pump(qtest);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_ended(void *context)
 {
-    (void)loop;
-    (void)events;
-    write_out(watcher->data);
+    struct qtest *qtest = context;
+    stream_fail(&qtest->stream, "it closed the connection");
 }
 
-static void on_silence(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_silent(void *context)
 {
-    struct qtest *qtest = watcher->data;
-    (void)loop;
-    (void)events;
-    fail(qtest, "no answer within %g s", qtest->timeout);
+    struct qtest *qtest = context;
+    stream_fail(&qtest->stream, "no answer within %g s", qtest->stream.timeout);
 }
+
+static const struct stream_events stream_events = {
+    .came = on_came,
+    .ended = on_ended,
+    .silent = on_silent,
+    .failed = on_failed,
+    .read_failed = "",
+    .write_failed = "",
+};
 
 enum target_error qtest_run(struct qtest *qtest, struct qtest_request *requests, size_t count)
 {
     struct batch batch = {.requests = requests, .count = count, .left = count, .task = task_self()};
     for (size_t i = 0; i < count; i++)
         requests[i].done = false;
-    if (qtest->fd < 0)
+    if (qtest->stream.fd < 0)
         return TARGET_GONE;
     if (count == 0)
         return TARGET_OK;
@@ -452,7 +410,7 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
     struct dial dial = {0}; /* QEMU listens on a private socket: there is nothing to call off */
     qtest_close(qtest);
     uint64_t closes = qtest->closes;
-    int fd = dial_endpoint(&dial, endpoint, qtest->timeout, message, size);
+    int fd = dial_endpoint(&dial, endpoint, qtest->stream.timeout, message, size);
     if (fd < 0)
         return TARGET_GONE;
     if (qtest->closes != closes) {
@@ -460,9 +418,7 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
         snprintf(message, size, "called off");
         return TARGET_GONE;
     }
-    qtest->fd = fd;
-    ev_io_set(&qtest->writer, fd, EV_WRITE);
-    paced_reader_start(&qtest->reader, fd);
+    stream_adopt(&qtest->stream, fd);
     enum target_error error = qtest_run(qtest, &order, 1);
     if (error != TARGET_OK)
         snprintf(message, size, "qtest does not answer; perhaps it serves another client");
@@ -473,12 +429,12 @@ enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endp
 
 void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll)
 {
-    qtest->busy_poll = poll;
+    stream_set_busy_poll(&qtest->stream, poll);
 }
 
 bool qtest_connected(const struct qtest *qtest)
 {
-    return qtest->fd >= 0;
+    return qtest->stream.fd >= 0;
 }
 
 bool qtest_big_endian(const struct qtest *qtest)
@@ -491,16 +447,9 @@ struct qtest *qtest_new(struct ev_loop *loop, double timeout, const struct qtest
     struct qtest *qtest = calloc(1, sizeof *qtest);
     if (!qtest)
         return NULL;
-    qtest->loop = loop;
-    qtest->timeout = timeout;
+    stream_init(&qtest->stream, loop, timeout, PACE, &stream_events, qtest);
     if (listener)
         qtest->listener = *listener;
-    qtest->fd = -1;
-    paced_reader_init(&qtest->reader, loop, PACE, on_readable, qtest);
-    ev_init(&qtest->writer, on_writable);
-    ev_init(&qtest->silence, on_silence);
-    qtest->silence.repeat = timeout;
-    qtest->writer.data = qtest->silence.data = qtest;
     return qtest;
 }
 
@@ -509,8 +458,6 @@ void qtest_free(struct qtest *qtest)
     if (!qtest)
         return;
     qtest_close(qtest);
-    paced_reader_free(&qtest->reader);
-    buffer_free(&qtest->in);
-    buffer_free(&qtest->out);
+    stream_free(&qtest->stream);
     free(qtest);
 }

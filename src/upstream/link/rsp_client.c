@@ -1,27 +1,42 @@
+/* Hides when the stub's client sends, waits and ends. Each part below it knows only those that are
+ * named before it: rsp_turns, rsp_flight, rsp_run, rsp_modes, rsp_step (what is asked for, what is
+ * sent, whether the target runs, where the stub stands, whether a step was made), rsp_wire (the
+ * socket), rsp_queue (what goes out), rsp_reply (what comes in). */
 #include "upstream/link/rsp_client.h"
 
-#include "base/clock.h"
-#include "base/endpoint.h"
-#include "base/log.h"
+#include "base/buffer.h"
 #include "base/task.h"
 #include "upstream/link/process.h"
-#include "upstream/link/rsp_inside.h"
+#include "upstream/link/rsp_queue.h"
+#include "upstream/link/rsp_reply.h"
+#include "upstream/link/rsp_wire.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <utlist.h>
 
 /* Seconds without a request after which the stub is put back into its virtual space, so that
  * whoever finds it after our sudden death finds it as everybody expects. */
 #define IDLE_AFTER 0.1
+/* What puts it there. */
+#define LEAVE_SPACE "Qqemu.PhyMemMode:0"
+
+struct rsp_client {
+    struct ev_loop *loop;
+    struct rsp_listener listener;
+    struct rsp_wire wire;
+    struct rsp_queue queue;
+    struct rsp_replies replies;
+    ev_timer idle;
+    ev_timer later; /* fires at once: what must not happen inside the caller's call */
+    bool closing;   /* closed by its owner, who is told of nothing but the requests */
+};
 
 /* Ending */
 
-void rsp_fail_later(struct rsp_client *client)
+/* Have the rest done from the loop: what must not happen inside the caller's call. */
+static void do_later(struct rsp_client *client)
 {
     ev_timer_stop(client->loop, &client->later);
     ev_timer_set(&client->later, 0., 0.);
@@ -30,102 +45,41 @@ void rsp_fail_later(struct rsp_client *client)
 
 void rsp_client_fail(struct rsp_client *client, const char *format, ...)
 {
-    if (client->fd < 0 || client->failing)
-        return;
+    char reason[STREAM_REASON_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(client->reason, sizeof client->reason, format, arguments);
+    vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    client->failing = true;
-    rsp_fail_later(client);
+    stream_fail(&client->wire.stream, "%s", reason);
 }
 
 void rsp_client_fail_resumed(struct rsp_client *client)
 {
-    if (client->fd < 0 || client->failing)
-        return;
-    client->intruded = true;
-    rsp_client_fail(client, "the target was resumed by another while requests were under way");
+    rsp_replies_fail_resumed(&client->replies);
 }
 
 bool rsp_client_intruded(const struct rsp_client *client)
 {
-    return client->intruded;
-}
-
-/* Move everything that waits to the list of those to be told. */
-static void drop_all(struct rsp_client *client, enum target_error error)
-{
-    struct rsp_operation *operation, *next;
-    for (operation = client->in_flight; operation; operation = operation->next)
-        operation->error = error;
-    DL_CONCAT(client->dropped, client->in_flight);
-    client->in_flight = NULL;
-    client->in_flight_count = client->in_flight_weight = 0;
-    while (client->turns) {
-        struct rsp_turn *turn = client->turns;
-        DL_DELETE(client->turns, turn);
-        for (operation = turn->operations; operation; operation = next) {
-            next = operation->next;
-            DL_DELETE(turn->operations, operation);
-            operation->error = error;
-            DL_APPEND(client->dropped, operation);
-        }
-        free(turn);
-    }
-    if (client->resume) {
-        client->resume->error = error;
-        if (!client->resume_sent)
-            DL_APPEND(client->dropped, client->resume);
-        client->resume = NULL;
-        client->resume_sent = false;
-    }
-    rsp_step_end(client);
-    client->held = false;
-}
-
-void rsp_tell_dropped(struct rsp_client *client)
-{
-    while (client->dropped) {
-        struct rsp_operation *operation = client->dropped;
-        DL_DELETE(client->dropped, operation);
-        operation->reply = "";
-        operation->reply_length = 0;
-        if (operation->mode)
-            free(operation->mode);
-        else
-            operation->done(operation);
-    }
+    return client->replies.intruded;
 }
 
 /* A stub that answers no more may still read: leave it in the space that everybody expects. */
 static void last_words(struct rsp_client *client)
 {
-    if (client->modes[RSP_MODE_SPACE] == 0 || !client->spaces || client->running)
-        return;
-    if (client->out.length == 0 &&
-        packet_frame(&client->out, "Qqemu.PhyMemMode:0", strlen("Qqemu.PhyMemMode:0"), false))
-        (void)buffer_write_fd(&client->out, client->fd);
+    const struct rsp_queue *queue = &client->queue;
+    if (!rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 0) && queue->spaces && !queue->run.running)
+        rsp_wire_last_words(&client->wire, LEAVE_SPACE);
 }
 
 static void disconnect(struct rsp_client *client)
 {
-    paced_reader_stop(&client->reading);
-    ev_io_stop(client->loop, &client->writing);
-    ev_timer_stop(client->loop, &client->silence);
     ev_timer_stop(client->loop, &client->idle);
     ev_timer_stop(client->loop, &client->later);
-    if (client->fd >= 0) {
+    if (client->wire.stream.fd >= 0)
         last_words(client);
-        close(client->fd);
-    }
-    client->fd = -1;
-    drop_all(client, TARGET_GONE);
-    packet_reader_free(&client->reader);
-    buffer_free(&client->in);
-    buffer_free(&client->out);
-    client->running = client->resumed = client->taken = client->doubted = false;
-    client->interrupt_sent = client->interrupt_wanted = false;
+    rsp_wire_close(&client->wire);
+    rsp_queue_drop(&client->queue, TARGET_GONE);
+    rsp_run_end(&client->queue.run);
 }
 
 /* From the loop only. */
@@ -133,86 +87,92 @@ static void end(struct rsp_client *client)
 {
     bool quietly = client->closing;
     disconnect(client);
-    client->failing = client->closing = false;
-    rsp_tell_dropped(client);
+    client->closing = false;
+    rsp_queue_tell_dropped(&client->queue);
     if (!quietly && client->listener.lost)
-        client->listener.lost(client->listener.context, client->reason);
+        client->listener.lost(client->listener.context, client->wire.stream.reason);
 }
 
 void rsp_client_close(struct rsp_client *client)
 {
-    dial_call_off(&client->dial);
-    if (client->fd < 0)
+    stream_call_off(&client->wire.stream);
+    if (client->wire.stream.fd < 0)
         return;
-    client->failing = client->closing = true;
+    client->closing = true;
     disconnect(client);
-    rsp_fail_later(client);
+    do_later(client);
+}
+
+/* Frame what may be sent now. */
+static void pump(struct rsp_client *client)
+{
+    rsp_queue_pump(&client->queue);
+    if (client->queue.run.taken) /* without acks it counts as taken once it is sent */
+        do_later(client);
+    stream_flush(&client->wire.stream);
 }
 
 /* The loop's calls */
 
 /* What a taken resume, an interrupt that waited for it, and new room in flight lead to. */
-static void settle_turn(struct rsp_client *client)
+static void settle_turn(void *context)
 {
-    if (client->taken)
-        rsp_finish_resume(client, TARGET_OK, "");
-    if (client->interrupt_wanted && client->running && !client->resume)
-        rsp_send_interrupt(client);
-    rsp_tell_dropped(client);
-    rsp_pump(client);
-    rsp_flush_out(client);
-    if (client->fd >= 0 && client->modes[RSP_MODE_SPACE] == 1 && !client->in_flight &&
-        !ev_is_active(&client->idle)) {
+    struct rsp_client *client = context;
+    struct rsp_queue *queue = &client->queue;
+    if (queue->run.taken)
+        rsp_queue_finish_resume(queue, TARGET_OK, "");
+    if (rsp_run_interrupt_due(&queue->run))
+        rsp_queue_send_interrupt(queue);
+    rsp_queue_tell_dropped(queue);
+    pump(client);
+    if (client->wire.stream.fd >= 0 && rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 1) &&
+        !queue->flight.first && !ev_is_active(&client->idle)) {
         ev_timer_set(&client->idle, IDLE_AFTER, 0.);
         ev_timer_start(client->loop, &client->idle);
     }
-    if (client->failing && !client->closing)
+    if (client->wire.stream.failing)
         end(client);
 }
 
-static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_silent(void *context)
 {
-    (void)events;
-    struct rsp_client *client = timer->data;
-    double left = client->last_heard + client->timeout - clock_now();
-    if (left > 0.001) {
-        ev_timer_set(timer, left, 0.);
-        ev_timer_start(loop, timer);
+    struct rsp_client *client = context;
+    const struct rsp_operation *first = client->queue.flight.first;
+    double timeout = client->wire.stream.timeout;
+    if (!rsp_queue_owed(&client->queue))
         return;
-    }
-    if (!client->in_flight && !(client->running && client->interrupt_sent))
-        return;
-    if (client->in_flight)
+    if (first)
         rsp_client_fail(client, "timed out: no answer to '%.*s' within %g seconds%s",
-                        client->in_flight->length < 40 ? (int)client->in_flight->length : 40,
-                        (const char *)client->in_flight->payload, client->timeout,
-                        client->heard ? "" : "; is another client connected to it?");
+                        first->length < 40 ? (int)first->length : 40, (const char *)first->payload,
+                        timeout, client->wire.heard ? "" : "; is another client connected to it?");
     else
-        rsp_client_fail(client, "timed out: not halted %g seconds after the interrupt",
-                        client->timeout);
+        rsp_client_fail(client, "timed out: not halted %g seconds after the interrupt", timeout);
     end(client);
 }
 
-static void on_readable(void *context)
+static void on_event(void *context, enum packet_event event)
 {
     struct rsp_client *client = context;
-    rsp_receive(client);
-    settle_turn(client);
+    rsp_replies_take(&client->replies, event);
+}
+
+static bool is_awaited(const void *context)
+{
+    const struct rsp_client *client = context;
+    return client->queue.flight.first || client->queue.run.interrupt_sent;
+}
+
+static void on_failed(void *context)
+{
+    do_later(context);
 }
 
 void rsp_client_poll(struct rsp_client *client)
 {
-    if (client->fd < 0 || client->failing)
+    if (!rsp_wire_live(&client->wire))
         return;
-    rsp_receive(client);
-    rsp_fail_later(client);
-}
-
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    settle_turn(watcher->data);
+    stream_receive(&client->wire.stream);
+    do_later(client);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
@@ -220,7 +180,7 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     struct rsp_client *client = timer->data;
-    if (client->failing)
+    if (client->wire.stream.failing || client->closing)
         end(client);
     else
         settle_turn(client);
@@ -232,11 +192,13 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     struct rsp_client *client = timer->data;
-    if (!client->in_flight && !client->turns && !client->running && !client->failing &&
-        !client->doubted && client->modes[RSP_MODE_SPACE] == 1)
-        rsp_send_mode(client, RSP_MODE_SPACE, 0);
+    struct rsp_queue *queue = &client->queue;
+    if (!queue->flight.first && !queue->turns.first && !queue->run.running &&
+        !client->wire.stream.failing && !queue->run.doubted &&
+        rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 1))
+        rsp_queue_send_switch(queue, RSP_MODE_SPACE, 0);
     settle_turn(client);
-    rsp_watch(client);
+    rsp_queue_watch(&client->queue);
 }
 
 /* The outer side */
@@ -249,14 +211,18 @@ struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout,
         return NULL;
     client->loop = loop;
     client->listener = *listener;
-    client->timeout = timeout;
-    client->fd = -1;
-    paced_reader_init(&client->reading, loop, RSP_PACE, on_readable, client);
-    ev_init(&client->writing, on_writable);
-    ev_init(&client->silence, on_silence);
+    rsp_wire_init(&client->wire, loop, timeout,
+                  &(struct rsp_wire_events){.context = client,
+                                            .event = on_event,
+                                            .awaited = is_awaited,
+                                            .turn = settle_turn,
+                                            .silent = on_silent,
+                                            .failed = on_failed});
+    rsp_queue_init(&client->queue, &client->wire, &client->listener);
+    rsp_replies_init(&client->replies, &client->wire, &client->queue);
     ev_init(&client->idle, on_idle);
     ev_init(&client->later, on_later);
-    client->writing.data = client->silence.data = client->idle.data = client->later.data = client;
+    client->idle.data = client->later.data = client;
     return client;
 }
 
@@ -265,43 +231,28 @@ void rsp_client_free(struct rsp_client *client)
     if (!client)
         return;
     disconnect(client);
-    rsp_tell_dropped(client);
-    rsp_step_free(client);
+    rsp_queue_tell_dropped(&client->queue);
+    rsp_queue_free(&client->queue);
     ev_timer_stop(client->loop, &client->later);
-    paced_reader_free(&client->reading);
+    rsp_wire_free(&client->wire);
     free(client);
 }
 
 void rsp_client_adopt(struct rsp_client *client, int fd)
 {
-    if (client->fd >= 0 || client->failing) {
+    if (client->wire.stream.fd >= 0 || client->closing) {
         client->closing = true;
         end(client);
     }
-    client->fd = fd;
-    client->reason[0] = 0;
-    client->exit[0] = 0;
-    client->intruded = client->heard = false;
-    packet_reader_init(&client->reader, RSP_REPLY_MAX);
-    client->acks = true;
-    client->spaces = false;
-    client->depth = 1;
-    client->limit = 396;   /* what gdb takes for granted of a stub that does not say */
-    client->tolerated = 1; /* QEMU before 8.1 tells of the stop that a connect causes */
-    client->strays = 0;
-    client->quantum_left = RSP_QUANTUM;
-    client->retries = 0;
-    client->useless = client->useless_heard = 0;
-    rsp_mode_forget(client, true);
-    ev_io_set(&client->writing, fd, EV_WRITE);
-    paced_reader_start(&client->reading, fd);
+    rsp_wire_adopt(&client->wire, fd);
+    rsp_replies_begin(&client->replies);
+    rsp_queue_begin(&client->queue);
 }
 
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
                                      char *message, size_t size)
 {
-    client->heard = false;
-    int fd = dial_endpoint(&client->dial, endpoint, client->timeout, message, size);
+    int fd = rsp_wire_dial(&client->wire, endpoint, message, size);
     if (fd < 0)
         return TARGET_GONE;
     rsp_client_adopt(client, fd);
@@ -310,104 +261,72 @@ enum target_error rsp_client_connect(struct rsp_client *client, const struct end
 
 bool rsp_client_heard(const struct rsp_client *client)
 {
-    return client->heard;
+    return client->wire.heard;
 }
 
 bool rsp_client_connected(const struct rsp_client *client)
 {
-    return client->fd >= 0 && !client->failing;
+    return rsp_wire_live(&client->wire);
 }
 
 const char *rsp_client_reason(const struct rsp_client *client)
 {
-    return client->reason;
+    return client->wire.stream.reason;
 }
 
 const char *rsp_client_exit(const struct rsp_client *client)
 {
-    return client->exit;
+    return client->replies.exit;
 }
 
 void rsp_client_set_acks(struct rsp_client *client, bool acks)
 {
-    client->acks = acks;
+    rsp_wire_set_acks(&client->wire, acks);
 }
 
 void rsp_client_set_busy_poll(struct rsp_client *client, struct busy_poll *poll)
 {
-    client->busy_poll = poll;
+    stream_set_busy_poll(&client->wire.stream, poll);
 }
 
 void rsp_client_set_depth(struct rsp_client *client, unsigned depth)
 {
-    client->depth = depth > 0 ? depth : 1;
+    client->queue.depth = depth > 0 ? depth : 1;
 }
 
 void rsp_client_set_limit(struct rsp_client *client, size_t limit)
 {
-    client->limit = limit;
+    client->queue.limit = limit;
 }
 
 void rsp_client_set_spaces(struct rsp_client *client, bool spaces)
 {
-    client->spaces = spaces;
+    client->queue.spaces = spaces;
 }
 
 size_t rsp_client_limit(const struct rsp_client *client)
 {
-    return client->limit;
+    return client->queue.limit;
 }
 
 unsigned rsp_client_depth(const struct rsp_client *client)
 {
-    return client->depth;
-}
-
-/* The length on the wire between $ and #. */
-static size_t wire_length(const struct rsp_operation *operation)
-{
-    size_t length = operation->length;
-    const char *payload = operation->payload;
-    for (size_t i = 0; operation->escape && i < operation->length; i++)
-        length += payload[i] == '#' || payload[i] == '$' || payload[i] == '}' || payload[i] == '*';
-    return length;
+    return client->queue.depth;
 }
 
 enum target_error rsp_client_submit(struct rsp_client *client, struct rsp_operation *operation)
 {
-    if (client->fd < 0 || client->failing)
+    if (!rsp_wire_live(&client->wire))
         return TARGET_GONE;
-    if (client->running || rsp_client_resuming(client))
+    if (client->queue.run.running || rsp_client_resuming(client))
         return TARGET_RUNNING;
-    if (wire_length(operation) > client->limit)
-        return TARGET_INVALID;
-    if (operation->space == RSP_SPACE_PHYSICAL && !client->spaces)
-        return TARGET_UNSUPPORTED;
-    operation->mode = NULL;
-    operation->error = TARGET_OK;
-    if (operation->kind == RSP_RESUME) {
-        client->resume = operation;
-        rsp_step_begin(client, operation);
-        return TARGET_OK;
-    }
-    struct rsp_turn *turn = rsp_turn_find(client, operation->client);
-    if (!turn) {
-        turn = calloc(1, sizeof *turn);
-        if (!turn)
-            return TARGET_NO_MEMORY;
-        turn->client = operation->client;
-        DL_APPEND(client->turns, turn);
-    }
-    DL_APPEND(turn->operations, operation);
-    return TARGET_OK;
+    return rsp_queue_add(&client->queue, operation);
 }
 
 void rsp_client_kick(struct rsp_client *client)
 {
-    if (client->fd < 0 || client->failing)
-        return;
-    rsp_pump(client);
-    rsp_flush_out(client);
+    if (rsp_wire_live(&client->wire))
+        pump(client);
 }
 
 struct call {
@@ -421,7 +340,7 @@ static void call_done(struct rsp_operation *operation)
     struct call *call = operation->context;
     if (operation->error == TARGET_OK && call->reply &&
         (!buffer_append(call->reply, operation->reply, operation->reply_length) ||
-         !rsp_terminate(call->reply)))
+         !buffer_terminate(call->reply)))
         operation->error = TARGET_NO_MEMORY;
     operation->reply = "";
     call->finished = true;
@@ -445,88 +364,89 @@ enum target_error rsp_client_call(struct rsp_client *client, struct rsp_operatio
 
 pid_t rsp_client_peer(const struct rsp_client *client)
 {
-    return process_peer(client->fd);
+    return process_peer(client->wire.stream.fd);
 }
 
 bool rsp_client_busy(const struct rsp_client *client)
 {
-    return client->in_flight != NULL;
+    return client->queue.flight.first != NULL;
 }
 
 bool rsp_client_resuming(const struct rsp_client *client)
 {
-    return client->resume != NULL || client->step.checking;
+    return client->queue.run.resume != NULL || rsp_step_checking(&client->queue.step);
 }
 
 bool rsp_client_running(const struct rsp_client *client)
 {
-    return client->running || client->step.checking;
+    return client->queue.run.running || rsp_step_checking(&client->queue.step);
 }
 
 void rsp_client_set_running(struct rsp_client *client, bool running)
 {
-    if (client->fd < 0 || client->running == running)
+    struct rsp_queue *queue = &client->queue;
+    if (client->wire.stream.fd < 0 || queue->run.running == running)
         return;
     if (running) {
-        client->running = true;
-        client->resumed = client->interrupt_sent = client->interrupt_wanted = false;
-        client->tolerated = 0;
-        rsp_mode_forget(client, false);
-        drop_all(client, TARGET_RUNNING);
-        rsp_fail_later(client);
+        rsp_run_by_another(&queue->run);
+        rsp_modes_forget(&queue->modes, false);
+        rsp_queue_drop(queue, TARGET_RUNNING);
+        do_later(client);
     } else {
-        rsp_halted(client);
-        client->tolerated++;
-        rsp_finish_resume(client, TARGET_OK, "");
-        rsp_watch(client);
+        rsp_queue_halted(queue);
+        rsp_run_tolerate(&queue->run);
+        rsp_queue_finish_resume(queue, TARGET_OK, "");
+        rsp_queue_watch(queue);
     }
 }
 
 void rsp_client_doubt(struct rsp_client *client, bool doubted)
 {
-    if (client->fd < 0 || client->doubted == doubted)
+    if (client->wire.stream.fd < 0 || client->queue.run.doubted == doubted)
         return;
-    client->doubted = doubted;
+    rsp_run_doubt(&client->queue.run, doubted);
     if (!doubted)
-        rsp_fail_later(client); /* what has waited goes out */
+        do_later(client); /* what has waited goes out */
 }
 
 void rsp_client_interrupt(struct rsp_client *client)
 {
-    client->step.interrupted = true;
-    if (client->fd < 0 || client->interrupt_sent)
+    rsp_step_interrupt(&client->queue.step);
+    if (client->wire.stream.fd < 0 || client->queue.run.interrupt_sent ||
+        !rsp_run_want_interrupt(&client->queue.run))
         return;
-    if (client->resume)
-        client->interrupt_wanted = true;
-    if (client->resume || !client->running)
-        return;
-    rsp_send_interrupt(client);
-    rsp_flush_out(client);
+    rsp_queue_send_interrupt(&client->queue);
+    stream_flush(&client->wire.stream);
+}
+
+void rsp_client_forget_modes(struct rsp_client *client)
+{
+    rsp_modes_forget(&client->queue.modes, false);
 }
 
 unsigned rsp_client_strays(const struct rsp_client *client)
 {
-    return client->strays;
+    return client->queue.run.strays;
 }
 
 enum target_error rsp_client_settle(struct rsp_client *client)
 {
-    if (!client->spaces || client->modes[RSP_MODE_SPACE] == 0)
+    if (!client->queue.spaces || rsp_modes_stand(&client->queue.modes, RSP_MODE_SPACE, 0))
         return TARGET_OK;
-    struct rsp_operation operation = {.payload = "Qqemu.PhyMemMode:0",
-                                      .length = strlen("Qqemu.PhyMemMode:0"),
-                                      .kind = RSP_REQUEST};
+    struct rsp_operation operation = {
+        .payload = LEAVE_SPACE, .length = strlen(LEAVE_SPACE), .kind = RSP_REQUEST};
     enum target_error error = rsp_client_call(client, &operation, NULL);
     if (error == TARGET_OK)
-        client->modes[RSP_MODE_SPACE] = 0;
+        rsp_modes_set(&client->queue.modes, RSP_MODE_SPACE, 0);
     return error;
 }
 
 void rsp_client_drain(struct rsp_client *client)
 {
-    while (rsp_client_connected(client) && client->out.length > 0)
-        if (task_wait_fd(client->fd, EV_WRITE, client->timeout) == 0)
+    struct stream *stream = &client->wire.stream;
+    while (rsp_client_connected(client) && stream->out.length > 0)
+        if (task_wait_fd(stream->fd, EV_WRITE, stream->timeout) == 0)
             return;
         else
-            rsp_flush_out(client);
+            stream_flush(stream);
 }

@@ -1,15 +1,17 @@
+/* Hides what may be sent to the stub now, and what has to go before it. */
+#include "upstream/link/rsp_queue.h"
+
 #include "base/clock.h"
 #include "base/log.h"
-#include "rsp/hex.h"
-#include "upstream/link/rsp_inside.h"
+#include "upstream/link/rsp_wire.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+/* With that weight in flight the stub has something to do for a few hundred microseconds: nobody
+ * need wake for each answer. */
+#define PACE_LEAST (8u * RSP_WEIGHT_FULL)
 /* Bytes waiting for the socket beyond which no further request is framed. */
 #define OUT_MOST ((size_t)256 * 1024)
 /* Seconds without a reply after which the next request goes alone: were the target resumed behind
@@ -17,303 +19,264 @@
  */
 #define ALONE_AFTER 0.05
 
-/* Modes */
-
-void rsp_mode_forget(struct rsp_client *client, bool space_too)
+static void on_again(void *context, struct rsp_operation *resume)
 {
-    for (int kind = 0; kind < RSP_MODE_KINDS; kind++)
-        if (kind != RSP_MODE_SPACE || space_too)
-            client->modes[kind] = RSP_UNKNOWN;
-    client->proof_count = 0;
+    struct rsp_queue *queue = context;
+    rsp_run_ask(&queue->run, resume);
 }
 
-void rsp_client_forget_modes(struct rsp_client *client)
+static void on_step_stopped(void *context, const char *reply)
 {
-    rsp_mode_forget(client, false);
+    const struct rsp_queue *queue = context;
+    if (queue->listener->stopped)
+        queue->listener->stopped(queue->listener->context, true, reply);
 }
 
-static bool mode_proven(const struct rsp_client *client, enum rsp_mode_kind kind, uint64_t value)
+void rsp_queue_init(struct rsp_queue *queue, struct rsp_wire *wire,
+                    const struct rsp_listener *listener)
 {
-    for (unsigned i = 0; i < client->proof_count && i < RSP_PROVEN_MOST; i++)
-        if (client->proofs[i].kind == kind && client->proofs[i].value == value)
+    struct rsp_step_events events = {
+        .context = queue, .again = on_again, .stopped = on_step_stopped};
+    *queue = (struct rsp_queue){.wire = wire, .listener = listener};
+    rsp_step_init(&queue->step, &queue->modes, &events);
+}
+
+void rsp_queue_free(struct rsp_queue *queue)
+{
+    rsp_step_free(&queue->step);
+}
+
+void rsp_queue_begin(struct rsp_queue *queue)
+{
+    queue->spaces = false;
+    queue->depth = 1;
+    queue->limit = 396; /* what gdb takes for granted of a stub that does not say */
+    rsp_run_begin(&queue->run);
+    rsp_turns_begin(&queue->turns);
+    rsp_modes_forget(&queue->modes, true);
+}
+
+/* Taking in */
+
+/* The length on the wire between $ and #. */
+static size_t wire_length(const struct rsp_operation *operation)
+{
+    size_t length = operation->length;
+    const char *payload = operation->payload;
+    for (size_t i = 0; operation->escape && i < operation->length; i++)
+        length += payload[i] == '#' || payload[i] == '$' || payload[i] == '}' || payload[i] == '*';
+    return length;
+}
+
+static bool step_owns_any(const struct rsp_step *step, const struct rsp_operation *list)
+{
+    for (; list; list = list->next)
+        if (rsp_step_owns(step, list))
             return true;
     return false;
 }
 
-void rsp_mode_prove(struct rsp_client *client, enum rsp_mode_kind kind, uint64_t value)
+static void ask_resume(struct rsp_queue *queue, struct rsp_operation *resume)
 {
-    if (!mode_proven(client, kind, value))
-        client->proofs[client->proof_count++ % RSP_PROVEN_MOST] =
-            (struct rsp_proof){.kind = kind, .value = value};
+    bool under_way = step_owns_any(&queue->step, queue->flight.first) ||
+                     step_owns_any(&queue->step, queue->dropped);
+    rsp_run_ask(&queue->run, resume);
+    rsp_step_begin(&queue->step, resume, under_way);
 }
 
-/* The switch that must come before the operation; RSP_MODE_KINDS when there is none. */
-static enum rsp_mode_kind mode_needed(const struct rsp_client *client,
-                                      const struct rsp_operation *operation, uint64_t *value)
+enum target_error rsp_queue_add(struct rsp_queue *queue, struct rsp_operation *operation)
 {
-    const uint64_t *modes = client->modes;
-    *value = operation->space == RSP_SPACE_PHYSICAL;
-    if (operation->space != RSP_SPACE_ANY && client->spaces && modes[RSP_MODE_SPACE] != *value)
-        return RSP_MODE_SPACE;
-    *value = operation->thread;
-    if (*value != 0 && modes[RSP_MODE_THREAD] != *value)
-        return RSP_MODE_THREAD;
-    *value = operation->continue_thread;
-    if (*value != 0 && modes[RSP_MODE_CONTINUE_THREAD] != *value)
-        return RSP_MODE_CONTINUE_THREAD;
-    *value = operation->monitor_cpu;
-    if (*value != 0 && modes[RSP_MODE_MONITOR_CPU] != *value)
-        return RSP_MODE_MONITOR_CPU;
-    return RSP_MODE_KINDS;
-}
-
-static struct rsp_mode *mode_new(struct rsp_client *client, enum rsp_mode_kind kind, uint64_t value)
-{
-    struct rsp_mode *mode = calloc(1, sizeof *mode);
-    if (!mode)
-        return NULL;
-    mode->kind = kind;
-    mode->value = value;
-    mode->proven = mode_proven(client, kind, value);
-    struct rsp_operation *operation = &mode->operation;
-    operation->kind = RSP_REQUEST;
-    operation->mode = mode;
-    operation->payload = mode->payload;
-    switch (kind) {
-    case RSP_MODE_SPACE:
-        snprintf(mode->payload, sizeof mode->payload, "Qqemu.PhyMemMode:%" PRIu64, value);
-        break;
-    case RSP_MODE_THREAD:
-        snprintf(mode->payload, sizeof mode->payload, "Hg%" PRIx64, value);
-        break;
-    case RSP_MODE_CONTINUE_THREAD:
-        snprintf(mode->payload, sizeof mode->payload, "Hc%" PRIx64, value);
-        break;
-    default: {
-        char command[32];
-        int length = snprintf(command, sizeof command, "cpu %" PRIu64, value - 1);
-        size_t prefix = strlen("qRcmd,");
-        memcpy(mode->payload, "qRcmd,", prefix);
-        hex_encode(mode->payload + prefix, (const uint8_t *)command, (size_t)length);
-        operation->kind = RSP_COMMAND;
-    }
-    }
-    operation->length = strlen(mode->payload);
-    return mode;
-}
-
-/* Take turns */
-
-struct rsp_turn *rsp_turn_find(struct rsp_client *client, target_client who)
-{
-    struct rsp_turn *turn;
-    DL_SEARCH_SCALAR(client->turns, turn, client, who);
-    return turn;
-}
-
-/* The operation whose turn it is; it stays in the queue. */
-static struct rsp_operation *turn_front(struct rsp_client *client)
-{
-    if (!client->turns)
-        return NULL;
-    if (client->quantum_left == 0 && client->turns->next) {
-        struct rsp_turn *turn = client->turns;
-        DL_DELETE(client->turns, turn);
-        DL_APPEND(client->turns, turn);
-    }
-    if (client->quantum_left == 0)
-        client->quantum_left = RSP_QUANTUM;
-    return client->turns->operations;
-}
-
-static void turn_pop(struct rsp_client *client)
-{
-    struct rsp_turn *turn = client->turns;
-    struct rsp_operation *operation = turn->operations;
-    DL_DELETE(turn->operations, operation);
-    client->quantum_left--;
-    if (!turn->operations) {
-        DL_DELETE(client->turns, turn);
-        free(turn);
-        client->quantum_left = RSP_QUANTUM;
-    }
-}
-
-/* The operation that a switch was made for will never be sent. */
-void rsp_refuse_front(struct rsp_client *client, enum target_error error)
-{
-    struct rsp_operation *operation = turn_front(client);
-    if (operation) {
-        turn_pop(client);
-    } else {
-        operation = client->resume;
-        client->resume = NULL;
-        client->interrupt_wanted = false;
-        rsp_step_refused(client);
-    }
-    if (operation) {
-        operation->error = error;
-        DL_APPEND(client->dropped, operation);
-    }
+    if (wire_length(operation) > queue->limit)
+        return TARGET_INVALID;
+    if (operation->space == RSP_SPACE_PHYSICAL && !queue->spaces)
+        return TARGET_UNSUPPORTED;
+    operation->switching = NULL;
+    operation->error = TARGET_OK;
+    if (operation->kind == RSP_RESUME)
+        ask_resume(queue, operation);
+    else if (!rsp_turns_add(&queue->turns, operation))
+        return TARGET_NO_MEMORY;
+    return TARGET_OK;
 }
 
 /* Sending */
 
-/* An answer is owed to us: keep watch. */
-void rsp_watch(struct rsp_client *client)
+bool rsp_queue_owed(const struct rsp_queue *queue)
 {
-    bool owed = client->in_flight || (client->running && client->interrupt_sent);
-    if (!owed) {
-        ev_timer_stop(client->loop, &client->silence);
-    } else if (!ev_is_active(&client->silence)) {
-        ev_now_update(client->loop);
-        client->last_heard = clock_now();
-        ev_timer_set(&client->silence, client->timeout, 0.);
-        ev_timer_start(client->loop, &client->silence);
-    }
+    return queue->flight.first || (queue->run.running && queue->run.interrupt_sent);
 }
 
-bool rsp_frame(struct rsp_client *client, const struct rsp_operation *operation)
+void rsp_queue_watch(struct rsp_queue *queue)
 {
-    if (operation->shorten
-            ? packet_frame_rle(&client->out, operation->payload, operation->length)
-            : packet_frame(&client->out, operation->payload, operation->length, operation->escape))
-        return true;
-    rsp_client_fail(client, "out of memory");
-    return false;
+    stream_owe(&queue->wire->stream, rsp_queue_owed(queue));
 }
 
-static void send_operation(struct rsp_client *client, struct rsp_operation *operation)
+static void send_operation(struct rsp_queue *queue, struct rsp_operation *operation)
 {
-    if (!rsp_frame(client, operation))
+    if (!rsp_wire_frame(queue->wire, operation))
         return;
-    operation->acked = false;
-    DL_APPEND(client->in_flight, operation);
-    client->in_flight_count++;
-    if (operation->weight == 0)
-        operation->weight = RSP_WEIGHT_FULL;
-    client->in_flight_weight += operation->weight;
-    if (client->in_flight_count == 1)
-        client->retries = 0;
-    log_trace(ROOM, "-> %.*s", operation->length < 80 ? (int)operation->length : 80,
+    rsp_flight_add(&queue->flight, operation);
+    log_trace("target", "-> %.*s", operation->length < 80 ? (int)operation->length : 80,
               (const char *)operation->payload);
 }
 
-void rsp_send_mode(struct rsp_client *client, enum rsp_mode_kind kind, uint64_t value)
+void rsp_queue_send_switch(struct rsp_queue *queue, enum rsp_mode_kind kind, uint64_t value)
 {
-    struct rsp_mode *mode = mode_new(client, kind, value);
-    if (!mode) {
-        rsp_client_fail(client, "out of memory");
+    struct rsp_switch *switching = rsp_switch_new(&queue->modes, kind, value);
+    if (!switching) {
+        stream_fail(&queue->wire->stream, "out of memory");
         return;
     }
-    client->modes[kind] = value;
-    client->held = !mode->proven;
-    send_operation(client, &mode->operation);
+    rsp_modes_set(&queue->modes, kind, value);
+    queue->held = !switching->proven;
+    send_operation(queue, &switching->operation);
+}
+
+void rsp_queue_release(struct rsp_queue *queue)
+{
+    queue->held = false;
 }
 
 /* The resume goes alone, and the target runs from here on. */
-static void send_resume(struct rsp_client *client)
+static void send_resume(struct rsp_queue *queue)
 {
-    send_operation(client, client->resume);
-    if (client->failing)
+    send_operation(queue, queue->run.resume);
+    if (queue->wire->stream.failing)
         return;
-    client->running = client->resumed = client->resume_sent = true;
-    client->interrupt_sent = client->taken = client->step.checking = false;
-    if (!client->acks) {
-        client->taken = true;
-        rsp_fail_later(client);
-    }
-    client->tolerated = 0;
-    rsp_mode_forget(client, false);
-    if (client->listener.resumed)
-        client->listener.resumed(client->listener.context);
+    rsp_run_sent(&queue->run, queue->wire->acks);
+    rsp_step_sent(&queue->step);
+    rsp_modes_forget(&queue->modes, false);
+    if (queue->listener->resumed)
+        queue->listener->resumed(queue->listener->context);
 }
 
-static unsigned depth_now(const struct rsp_client *client)
+static unsigned depth_now(const struct rsp_queue *queue)
 {
-    if (client->depth > 1 && clock_now() - client->last_reply > ALONE_AFTER)
+    if (queue->depth > 1 && clock_now() - queue->last_reply > ALONE_AFTER)
         return 1;
-    return client->depth;
-}
-
-/* May one more be in flight? What a stub has to take in and to keep is counted: 16 short requests
- * are less than one of full size, and too few to keep a stub busy that answers each in 2 us. */
-static bool room_for_more(const struct rsp_client *client)
-{
-    unsigned depth = depth_now(client);
-    return depth == 1 ? client->in_flight_count == 0
-                      : client->in_flight_weight < depth * RSP_WEIGHT_FULL;
+    return queue->depth;
 }
 
 /* The first in the queue, behind all of them what a step has to know, behind that the resume.
  * False: nothing is left, or the resume has to wait. */
-static bool send_next(struct rsp_client *client)
+static bool send_next(struct rsp_queue *queue)
 {
-    struct rsp_operation *operation = turn_front(client);
+    struct rsp_operation *operation = rsp_turns_front(&queue->turns);
     bool queued = operation != NULL;
     if (!operation)
-        operation = rsp_step_next(client);
+        operation = rsp_step_next(&queue->step);
     if (!operation)
-        operation = client->resume;
+        operation = queue->run.resume;
     if (!operation)
         return false;
     uint64_t value;
-    enum rsp_mode_kind kind = mode_needed(client, operation, &value);
+    enum rsp_mode_kind kind = rsp_modes_needed(&queue->modes, operation, queue->spaces, &value);
     if (kind != RSP_MODE_KINDS) {
-        rsp_send_mode(client, kind, value);
-    } else if (operation == client->resume) {
-        if (client->in_flight)
+        rsp_queue_send_switch(queue, kind, value);
+    } else if (operation == queue->run.resume) {
+        if (queue->flight.first)
             return false;
-        send_resume(client);
+        send_resume(queue);
     } else {
         if (queued)
-            turn_pop(client);
-        send_operation(client, operation);
+            rsp_turns_pop(&queue->turns);
+        send_operation(queue, operation);
     }
     return true;
 }
 
-/* Send what may be sent. */
-void rsp_pump(struct rsp_client *client)
+void rsp_queue_pump(struct rsp_queue *queue)
 {
-    while (client->fd >= 0 && !client->failing && !client->running && !client->held &&
-           !client->doubted && room_for_more(client) && client->out.length < OUT_MOST) {
-        if (!send_next(client))
+    const struct rsp_wire *wire = queue->wire;
+    while (rsp_wire_live(wire) && !queue->run.running && !queue->held && !queue->run.doubted &&
+           rsp_flight_room(&queue->flight, depth_now(queue)) && wire->stream.out.length < OUT_MOST)
+        if (!send_next(queue))
             break;
+    rsp_queue_watch(queue);
+    stream_pace(&queue->wire->stream, queue->flight.first != NULL,
+                queue->flight.weight >= PACE_LEAST);
+}
+
+void rsp_queue_send_interrupt(struct rsp_queue *queue)
+{
+    rsp_run_interrupt_sent(&queue->run);
+    rsp_wire_append_byte(queue->wire, 0x03);
+    rsp_queue_watch(queue);
+}
+
+/* Outcomes */
+
+void rsp_queue_answered(struct rsp_queue *queue, struct rsp_operation *operation)
+{
+    queue->last_reply = clock_now();
+    rsp_flight_remove(&queue->flight, operation);
+}
+
+void rsp_queue_halted(struct rsp_queue *queue)
+{
+    rsp_run_halted(&queue->run);
+    rsp_modes_forget(&queue->modes, false);
+}
+
+void rsp_queue_finish_resume(struct rsp_queue *queue, enum target_error error, const char *reply)
+{
+    struct rsp_operation *operation = queue->run.resume;
+    rsp_run_taken(&queue->run, false);
+    if (!operation)
+        return;
+    rsp_run_forget_resume(&queue->run);
+    rsp_flight_remove(&queue->flight, operation);
+    operation->error = error;
+    operation->reply = reply;
+    operation->reply_length = strlen(reply);
+    operation->done(operation);
+}
+
+static void drop_one(struct rsp_queue *queue, struct rsp_operation *operation,
+                     enum target_error error)
+{
+    operation->error = error;
+    DL_APPEND(queue->dropped, operation);
+}
+
+void rsp_queue_refuse_front(struct rsp_queue *queue, enum target_error error)
+{
+    struct rsp_operation *operation = rsp_turns_front(&queue->turns);
+    if (operation) {
+        rsp_turns_pop(&queue->turns);
+    } else {
+        operation = queue->run.resume;
+        rsp_run_forget_resume(&queue->run);
+        rsp_run_drop_interrupt(&queue->run);
+        rsp_step_refused(&queue->step);
     }
-    rsp_watch(client);
-    bool much = client->in_flight_weight >= RSP_PACE_LEAST;
-    paced_reader_pace(&client->reading, much);
-    if (client->in_flight && !much)
-        busy_poll_expect(client->busy_poll);
+    if (operation)
+        drop_one(queue, operation, error);
 }
 
-void rsp_flush_out(struct rsp_client *client)
+void rsp_queue_drop(struct rsp_queue *queue, enum target_error error)
 {
-    while (client->fd >= 0 && client->out.length > 0) {
-        ssize_t count = buffer_write_fd(&client->out, client->fd);
-        if (count >= 0 || errno == EINTR)
-            continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            ev_io_start(client->loop, &client->writing);
-            return;
-        }
-        rsp_client_fail(client, "cannot write: %s", strerror(errno));
-        break;
+    struct rsp_operation *resume = queue->run.resume;
+    bool in_flight = queue->run.resume_sent;
+    rsp_flight_drop(&queue->flight, error, &queue->dropped);
+    rsp_turns_drop(&queue->turns, error, &queue->dropped);
+    rsp_run_forget_resume(&queue->run);
+    if (resume && !in_flight)
+        drop_one(queue, resume, error);
+    rsp_step_end(&queue->step);
+    queue->held = false;
+}
+
+void rsp_queue_tell_dropped(struct rsp_queue *queue)
+{
+    while (queue->dropped) {
+        struct rsp_operation *operation = queue->dropped;
+        DL_DELETE(queue->dropped, operation);
+        operation->reply = "";
+        operation->reply_length = 0;
+        if (operation->switching)
+            free(operation->switching);
+        else
+            operation->done(operation);
     }
-    ev_io_stop(client->loop, &client->writing);
-}
-
-void rsp_append_byte(struct rsp_client *client, char byte)
-{
-    if (!buffer_append_byte(&client->out, (uint8_t)byte))
-        rsp_client_fail(client, "out of memory");
-}
-
-void rsp_send_interrupt(struct rsp_client *client)
-{
-    client->interrupt_wanted = false;
-    client->interrupt_sent = true;
-    rsp_append_byte(client, 0x03);
-    rsp_watch(client);
 }

@@ -1,9 +1,9 @@
-/* A step that did not step. QEMU answers one now and then without having made it (a timer came due
- * before the processor's thread got to run): its stop reply is that of a step, and no register has
- * changed. Such a step is made again here, so that nobody above ever hears of it. */
+/* Hides how it is seen that a step was not made. */
+#include "upstream/link/rsp_step.h"
+
 #include "base/log.h"
 #include "rsp/hex.h"
-#include "upstream/link/rsp_inside.h"
+#include "upstream/link/rsp_modes.h"
 #include "upstream/link/step_text.h"
 
 #include <inttypes.h>
@@ -13,24 +13,15 @@
 /* Times that one is made again. A true `jmp .` changes nothing either, and loses nothing by it. */
 #define AGAIN_MOST 3
 
-static bool listed(const struct rsp_operation *list, const struct rsp_operation *operation)
+void rsp_step_init(struct rsp_step *step, struct rsp_modes *modes,
+                   const struct rsp_step_events *events)
 {
-    for (; list; list = list->next)
-        if (list == operation)
-            return true;
-    return false;
+    *step = (struct rsp_step){.modes = modes, .events = *events};
 }
 
-/* Is an operation of a former step still under way? */
-static bool under_way(const struct rsp_client *client)
+bool rsp_step_owns(const struct rsp_step *step, const struct rsp_operation *operation)
 {
-    const struct rsp_step *step = &client->step;
-    const struct rsp_operation *const own[] = {&step->select, &step->look, &step->repeat};
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (client->resume == own[i] || listed(client->in_flight, own[i]) ||
-            listed(client->dropped, own[i]))
-            return true;
-    return false;
+    return operation == &step->select || operation == &step->look || operation == &step->repeat;
 }
 
 static void look(struct rsp_step *step)
@@ -39,12 +30,11 @@ static void look(struct rsp_step *step)
     step->selected = true;
 }
 
-void rsp_step_begin(struct rsp_client *client, const struct rsp_operation *resume)
+void rsp_step_begin(struct rsp_step *step, const struct rsp_operation *resume, bool under_way)
 {
-    struct rsp_step *step = &client->step;
-    rsp_step_end(client);
+    rsp_step_end(step);
     step->interrupted = false;
-    if (resume->step_thread == 0 || under_way(client))
+    if (resume->step_thread == 0 || under_way)
         return;
     buffer_clear(&step->packet);
     if (!buffer_append(&step->packet, resume->payload, resume->length))
@@ -59,36 +49,43 @@ void rsp_step_begin(struct rsp_client *client, const struct rsp_operation *resum
     look(step);
 }
 
-void rsp_step_end(struct rsp_client *client)
+void rsp_step_end(struct rsp_step *step)
 {
-    struct rsp_step *step = &client->step;
     step->thread = 0;
     step->checking = false;
     step->due = RSP_STEP_NOTHING;
 }
 
-void rsp_step_free(struct rsp_client *client)
+void rsp_step_free(struct rsp_step *step)
 {
-    rsp_step_end(client);
-    buffer_free(&client->step.packet);
-    buffer_free(&client->step.before);
-    buffer_free(&client->step.stop);
+    rsp_step_end(step);
+    buffer_free(&step->packet);
+    buffer_free(&step->before);
+    buffer_free(&step->stop);
 }
 
-static void tell_stop(struct rsp_client *client)
+void rsp_step_sent(struct rsp_step *step)
 {
-    rsp_step_end(client);
-    if (client->listener.stopped)
-        client->listener.stopped(client->listener.context, true,
-                                 (const char *)buffer_bytes(&client->step.stop));
+    step->checking = false;
 }
 
-void rsp_step_refused(struct rsp_client *client)
+static void tell_stop(struct rsp_step *step)
 {
-    if (client->step.checking)
-        tell_stop(client);
+    rsp_step_end(step);
+    step->events.stopped(step->events.context, (const char *)buffer_bytes(&step->stop));
+}
+
+void rsp_step_refused(struct rsp_step *step)
+{
+    if (step->checking)
+        tell_stop(step);
     else
-        rsp_step_end(client);
+        rsp_step_end(step);
+}
+
+void rsp_step_interrupt(struct rsp_step *step)
+{
+    step->interrupted = true;
 }
 
 /* The stub has told of the stop itself, or will end: nothing is left to do. */
@@ -97,17 +94,16 @@ static void on_repeated(struct rsp_operation *operation)
     (void)operation;
 }
 
-static void make_again(struct rsp_client *client)
+static void make_again(struct rsp_step *step)
 {
-    struct rsp_step *step = &client->step;
     step->again++;
-    log_debug(ROOM, "the step of thread %" PRIx64 " was answered, and not made: again (%u)",
+    log_debug("target", "the step of thread %" PRIx64 " was answered, and not made: again (%u)",
               step->thread, step->again);
     step->repeat.payload = buffer_bytes(&step->packet);
     step->repeat.length = step->packet.length;
     step->repeat.done = on_repeated;
     step->repeat.weight = 0;
-    client->resume = &step->repeat;
+    step->events.again(step->events.context, &step->repeat);
 }
 
 /* Hexadecimal, or x for what is not there: no error. */
@@ -121,76 +117,77 @@ static bool are_registers(const char *text, size_t length)
 
 static void on_looked(struct rsp_operation *operation)
 {
-    struct rsp_client *client = operation->context;
-    struct rsp_step *step = &client->step;
+    struct rsp_step *step = operation->context;
     if (operation->error != TARGET_OK || step->thread == 0) {
-        rsp_step_end(client);
+        rsp_step_end(step);
         return;
     }
     bool known = step->selected && are_registers(operation->reply, operation->reply_length);
     if (!step->checking) {
         buffer_clear(&step->before);
         if (!known || !buffer_append(&step->before, operation->reply, operation->reply_length))
-            rsp_step_end(client);
+            rsp_step_end(step);
         return;
     }
     if (known && operation->reply_length == step->before.length &&
         memcmp(operation->reply, buffer_bytes(&step->before), step->before.length) == 0 &&
         !step->interrupted && step->again < AGAIN_MOST)
-        make_again(client);
+        make_again(step);
     else
-        tell_stop(client);
+        tell_stop(step);
 }
 
 static void on_selected(struct rsp_operation *operation)
 {
-    struct rsp_client *client = operation->context;
-    struct rsp_step *step = &client->step;
+    struct rsp_step *step = operation->context;
     step->selected = operation->error == TARGET_OK && strcmp(operation->reply, "OK") == 0;
     if (step->selected)
-        client->modes[RSP_MODE_THREAD] = step->select_thread;
+        rsp_modes_set(step->modes, RSP_MODE_THREAD, step->select_thread);
 }
 
-static struct rsp_operation *request(struct rsp_client *client, struct rsp_operation *operation,
+static struct rsp_operation *request(struct rsp_step *step, struct rsp_operation *operation,
                                      const char *payload, void (*done)(struct rsp_operation *))
 {
     *operation = (struct rsp_operation){.payload = payload,
                                         .length = strlen(payload),
                                         .kind = RSP_REQUEST,
                                         .done = done,
-                                        .context = client};
+                                        .context = step};
     return operation;
 }
 
-struct rsp_operation *rsp_step_next(struct rsp_client *client)
+struct rsp_operation *rsp_step_next(struct rsp_step *step)
 {
-    struct rsp_step *step = &client->step;
     if (step->due == RSP_STEP_SELECT) {
         step->due = RSP_STEP_LOOK;
-        if (client->modes[RSP_MODE_THREAD] != step->thread) {
-            client->modes[RSP_MODE_THREAD] = RSP_UNKNOWN;
+        if (!rsp_modes_stand(step->modes, RSP_MODE_THREAD, step->thread)) {
+            rsp_modes_set(step->modes, RSP_MODE_THREAD, RSP_UNKNOWN);
             step->select_thread = step->thread;
             snprintf(step->words, sizeof step->words, "Hg%" PRIx64, step->thread);
-            return request(client, &step->select, step->words, on_selected);
+            return request(step, &step->select, step->words, on_selected);
         }
     }
     if (step->due != RSP_STEP_LOOK)
         return NULL;
     step->due = RSP_STEP_NOTHING;
-    return request(client, &step->look, "g", on_looked);
+    return request(step, &step->look, "g", on_looked);
 }
 
-bool rsp_step_stopped(struct rsp_client *client, const char *reply)
+bool rsp_step_stopped(struct rsp_step *step, const char *reply)
 {
-    struct rsp_step *step = &client->step;
     buffer_clear(&step->stop);
     if (step->thread == 0 || step->interrupted || step->again >= AGAIN_MOST ||
         !step_text_ended(reply, step->thread) ||
         !buffer_append(&step->stop, reply, strlen(reply) + 1)) {
-        rsp_step_end(client);
+        rsp_step_end(step);
         return false;
     }
     step->checking = true;
     look(step);
     return true;
+}
+
+bool rsp_step_checking(const struct rsp_step *step)
+{
+    return step->checking;
 }

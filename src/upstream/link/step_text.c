@@ -30,7 +30,7 @@ static bool action_parse(struct action *action, const char *at, const char *end)
         return true;
     if (*at++ != ':')
         return false;
-    return !action->step || (stub_thread_id(&action->thread, &at, end) && at == end);
+    return !action->step || (thread_parse_one(&action->thread, &at, end) && at == end);
 }
 
 static uint64_t vcont_thread(const char *at, const char *end, uint64_t only)
@@ -79,7 +79,7 @@ bool step_text_ended(const char *reply, uint64_t thread)
         uint64_t id;
         if (field_is(at, "thread:")) {
             at += strlen("thread:");
-            named = stub_thread_id(&id, &at, end) && at == end && id == thread;
+            named = thread_parse_one(&id, &at, end) && at == end && id == thread;
             if (!named)
                 return false;
         } else if (end != at && !field_is(at, "core:")) {

@@ -149,7 +149,7 @@ static bool add_threads(struct stub *stub, const char *list)
     while (*list == 'm' || *list == ',') {
         uint64_t id;
         list++;
-        if (!stub_thread_id(&id, &list, end) || stub->processors == THREADS_MOST)
+        if (!thread_parse_one(&id, &list, end) || stub->processors == THREADS_MOST)
             return false;
         if (stub->processors % 16 == 0) {
             uint64_t *more =

@@ -1,10 +1,11 @@
+/* Hides whom we believe when it is asked whether the target runs. */
 #include "upstream/run/run_control.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "rsp/hex.h"
+#include "rsp/stop_reply.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/step_text.h"
 
@@ -21,10 +22,10 @@ struct run_control {
     struct qmp *qmp;
     struct run_listener listener;
     enum target_state state;
-    uint64_t changes; /* of state, whatever it changed to */
-    char text[256];   /* why it is halted, or lost */
-    char reply[256];  /* the same in the stub's words */
-    bool ours;        /* it runs because we resumed it */
+    uint64_t changes;    /* of state, whatever it changed to */
+    char text[256];      /* why it is halted, or lost */
+    struct buffer reply; /* the same in the stub's words, whole, with its NUL */
+    bool ours;           /* it runs because we resumed it */
     unsigned stop_signal;
     uint64_t stop_thread;
     /* RESUME events that our own resumes lead to: asked for, and come */
@@ -52,6 +53,8 @@ struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, str
 
 void run_control_free(struct run_control *run)
 {
+    if (run)
+        buffer_free(&run->reply);
     free(run);
 }
 
@@ -83,36 +86,37 @@ static void set_state(struct run_control *run, enum target_state state, const ch
     task_cond_broadcast(&run->changed);
 }
 
+/* Out of memory there is none. */
+static void keep_reply(struct run_control *run, const char *reply)
+{
+    buffer_clear(&run->reply);
+    if (!buffer_append(&run->reply, reply, strlen(reply) + 1))
+        buffer_free(&run->reply);
+}
+
 /* "T05thread:02;…" in words. Everything in it is a stranger's. */
 static void describe_stop(struct run_control *run, const char *reply, char *text, size_t size)
 {
-    snprintf(run->reply, sizeof run->reply, "%s", reply);
-    int high = hex_digit(reply[0] ? reply[1] : 0);
-    int low = high < 0 ? -1 : hex_digit(reply[2]);
-    run->stop_signal = low < 0 ? 0 : (unsigned)(high * 16 + low);
-    run->stop_thread = 0;
+    struct stop stop;
     char where[48] = "";
-    const char *thread = strstr(reply, "thread:");
-    if (thread) {
-        thread += strlen("thread:");
-        uint64_t id;
-        if (stub_thread_id(&id, &thread, thread + strlen(thread))) {
-            run->stop_thread = id;
-            snprintf(where, sizeof where, " in thread %" PRIu64, id);
-            for (unsigned i = 0; i < run->stub->processors; i++)
-                if (run->stub->threads[i] == id)
-                    snprintf(where, sizeof where, " on processor %u", i);
-        }
-    }
-    const char *why = strstr(reply, "watch:")                                ? "a watchpoint"
-                      : strstr(reply, "swbreak") || strstr(reply, "hwbreak") ? "a breakpoint"
-                      : run->stop_signal == 5 ? "a breakpoint or a step"
-                      : run->stop_signal == 2 ? "an interrupt"
-                                              : NULL;
+    keep_reply(run, reply);
+    stop_parse(&stop, reply);
+    run->stop_signal = stop.signal;
+    run->stop_thread = stop.thread > 0 ? (uint64_t)stop.thread : 0;
+    if (run->stop_thread != 0)
+        snprintf(where, sizeof where, " in thread %" PRIu64, run->stop_thread);
+    for (unsigned i = 0; i < run->stub->processors && run->stop_thread != 0; i++)
+        if (run->stub->threads[i] == run->stop_thread)
+            snprintf(where, sizeof where, " on processor %u", i);
+    const char *why = stop.watch                     ? "a watchpoint"
+                      : stop.swbreak || stop.hwbreak ? "a breakpoint"
+                      : stop.signal == 5             ? "a breakpoint or a step"
+                      : stop.signal == 2             ? "an interrupt"
+                                                     : NULL;
     if (why)
         snprintf(text, size, "halted by %s%s", why, where);
     else
-        snprintf(text, size, "halted by signal %u%s", run->stop_signal, where);
+        snprintf(text, size, "halted by signal %u%s", stop.signal, where);
 }
 
 void run_control_attached(struct run_control *run, const char *reply)
@@ -127,7 +131,7 @@ void run_control_attached(struct run_control *run, const char *reply)
 
 void run_control_lost(struct run_control *run, const char *reason)
 {
-    snprintf(run->reply, sizeof run->reply, "%s", rsp_client_exit(run->stub->rsp));
+    keep_reply(run, rsp_client_exit(run->stub->rsp));
     if (run->state != TARGET_STATE_LOST)
         set_state(run, TARGET_STATE_LOST, reason);
 }
@@ -191,12 +195,11 @@ static void adopt_running(struct run_control *run)
 
 static void adopt_halted(struct run_control *run, const char *status)
 {
-    char text[128];
+    char text[128], reply[32] = "S02";
     run->stop_signal = 0;
     if (run->stub->threads[0] != 0)
-        snprintf(run->reply, sizeof run->reply, "T02thread:%02" PRIx64 ";", run->stub->threads[0]);
-    else
-        snprintf(run->reply, sizeof run->reply, "S02");
+        snprintf(reply, sizeof reply, "T02thread:%02" PRIx64 ";", run->stub->threads[0]);
+    keep_reply(run, reply);
     snprintf(text, sizeof text, "halted by another or by itself (%.60s)", status);
     rsp_client_set_running(run->stub->rsp, false);
     set_state(run, TARGET_STATE_HALTED, text);
@@ -395,7 +398,7 @@ enum target_error run_control_resume_packet(struct run_control *run, target_clie
 
 void run_control_stop_reply(const struct run_control *run, char *reply, size_t size)
 {
-    snprintf(reply, size, "%s", run->reply);
+    snprintf(reply, size, "%s", (const char *)buffer_bytes(&run->reply));
 }
 
 enum target_error run_control_interrupt(struct run_control *run)
