@@ -125,10 +125,12 @@ bool run_state_take(struct run_state *state, enum run_input input)
         return false;
     }
     enum run from = state->now;
+    if (row->to == RUN_LOST && from != RUN_LOST) {
+        state->before = from;
+        state->ran = run_state_runs(state);
+    }
     if (row->to != STAYS)
         state->now = row->to;
-    if (state->now == RUN_LOST && from != RUN_LOST)
-        state->before = from;
     state->facts = (state->facts & row->keep) | row->add;
     log_trace(ROOM, "run state: %s -> %s (%s)", run_text(from), run_text(state->now), row->text);
     const char *fault = run_state_fault(state);

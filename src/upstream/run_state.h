@@ -65,6 +65,7 @@ enum run_input {
 struct run_state {
     enum run now;
     enum run before; /* RUN_LOST: the state in which it was lost; else undefined */
+    bool ran;        /* RUN_LOST: the target ran when it was lost; else undefined */
     unsigned facts;  /* enum run_fact */
 };
 
@@ -95,6 +96,13 @@ static inline bool run_state_attached(const struct run_state *state)
 static inline bool run_state_moving(const struct run_state *state)
 {
     return state->now == RUN_RUNNING || state->now == RUN_HALTING;
+}
+
+/* The target runs, or it is not known yet whether a step has ended. A resume that was only asked
+ * for does not count. */
+static inline bool run_state_runs(const struct run_state *state)
+{
+    return run_state_moving(state) || run_state_is(state, RUN_LOOKING);
 }
 
 /* As the rooms above see it. A resume that was asked for is as good as done: what the target should

@@ -5,7 +5,7 @@
 
 enum target_error upstream_ready(const struct upstream *upstream)
 {
-    return upstream->attached ? TARGET_OK : TARGET_GONE;
+    return run_state_attached(&upstream->state) ? TARGET_OK : TARGET_GONE;
 }
 
 void upstream_memory_changed(struct upstream *upstream)

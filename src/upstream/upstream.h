@@ -4,6 +4,7 @@
 #define SB_UPSTREAM_UPSTREAM_H
 
 #include "upstream/machine/stub.h"
+#include "upstream/run_state.h"
 #include "upstream/target.h"
 
 #include <stdbool.h>
@@ -23,11 +24,11 @@ struct upstream {
     struct translate *translate;
     struct ways *ways;
     struct run_control *run;
+    struct run_state state;
     double timeout; /* seconds of silence after which the target is lost */
     /* what is behind the stub; of the last attach, and while it is lost too. Set by upstream_attach
      */
     const struct upstream_kind *kind;
-    bool attached; /* set by upstream_attach and upstream_loss */
 };
 
 static inline struct upstream *upstream_of(struct target *target)

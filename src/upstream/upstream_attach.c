@@ -210,7 +210,6 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, char *
         error = TARGET_GONE;
         goto fail;
     }
-    upstream->attached = true;
     run_control_attached(upstream->run, upstream->stub.stop);
     log_info(ROOM, "attached to %s: %s, %u processor(s), %s", upstream->info.upstream,
              upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
@@ -227,7 +226,7 @@ void upstream_attach_call_off(struct upstream_connection *attach)
 {
     struct upstream *upstream = attach->upstream;
     attach->called_off = true;
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         return;
     /* Once the stub is connected the monitor is needed still: the guest may have to run again. */
     if (upstream->qmp && !rsp_client_connected(upstream->stub.rsp))
@@ -240,7 +239,7 @@ void upstream_attach_remember(struct upstream_connection *attach)
     const struct upstream *upstream = attach->upstream;
     attach->left.there = true;
     attach->left.peer = attach->peer;
-    attach->left.running = run_control_state(upstream->run) == TARGET_STATE_RUNNING;
+    attach->left.running = upstream->state.ran;
     attach->left.halted = attach->found_running && !attach->left.running;
     attach->left.intruded = rsp_client_intruded(upstream->stub.rsp);
 }

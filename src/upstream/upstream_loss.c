@@ -38,7 +38,8 @@ void upstream_loss_of_monitor(struct upstream_loss *loss, const char *reason)
 {
     const struct upstream *upstream = loss->attach->upstream;
     snprintf(loss->qmp_reason, sizeof loss->qmp_reason, "%s", reason);
-    if (upstream->attached && !loss->saving && rsp_client_connected(upstream->stub.rsp) &&
+    if (run_state_attached(&upstream->state) && !loss->saving &&
+        rsp_client_connected(upstream->stub.rsp) &&
         run_control_state(upstream->run) == TARGET_STATE_HALTED)
         loss->saving = task_spawn(loss->loop, "save", save_task, loss) != NULL;
     if (!loss->saving)
@@ -52,7 +53,7 @@ static void reattach_task(void *arg)
     bool told = false;
     while (!attach->called_off) {
         task_cond_wait(&loss->wakeup, REATTACH_EVERY);
-        if (attach->called_off || attach->upstream->attached)
+        if (attach->called_off || run_state_attached(&attach->upstream->state))
             break;
         char message[512];
         if (upstream_attach_try(attach, message, sizeof message) == TARGET_OK)
@@ -77,9 +78,8 @@ void upstream_loss_of_stub(struct upstream_loss *loss, const char *reason)
 {
     struct upstream_connection *attach = loss->attach;
     struct upstream *upstream = attach->upstream;
-    if (!upstream->attached)
+    if (upstream->state.before == RUN_ATTACHING)
         return; /* the attach under way fails by itself */
-    upstream->attached = false;
     upstream_attach_remember(attach);
     upstream->info.features = "";
     upstream->info.description = NULL;
@@ -108,10 +108,9 @@ void upstream_loss_detach(struct upstream_loss *loss)
     task_cond_broadcast(&loss->wakeup);
     while (loss->reattaching)
         task_cond_wait(&loss->wakeup, -1);
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         upstream_attach_restore(loss->attach);
-    bool attached = upstream->attached;
-    upstream->attached = false;
+    bool attached = run_state_attached(&upstream->state);
     ways_close(upstream->ways);
     rsp_client_close(upstream->stub.rsp);
     if (upstream->qmp)

@@ -27,7 +27,7 @@ enum target_error upstream_monitor(struct target *target, target_client client, 
     if (error == TARGET_FAILED)
         buffer_append(text, message, strlen(message));
     /* There is no knowing what it has done; `cpu` has moved the monitor away. */
-    if (upstream->attached && !upstream_is_command(command, "info")) {
+    if (run_state_attached(&upstream->state) && !upstream_is_command(command, "info")) {
         rsp_client_forget_modes(upstream->stub.rsp);
         upstream_memory_changed(upstream);
     }
@@ -55,7 +55,7 @@ enum target_error upstream_packet_thread(struct target *target, target_client cl
     error = rsp_client_call(upstream->stub.rsp, &operation, reply);
     ways_leave(upstream->ways);
     /* Registers decide what memory a processor sees. */
-    if (strchr("GPMX", ((const char *)payload)[0]) && upstream->attached)
+    if (strchr("GPMX", ((const char *)payload)[0]) && run_state_attached(&upstream->state))
         upstream_memory_changed(upstream);
     return error;
 }

@@ -30,7 +30,7 @@ static enum target_error port_command(struct upstream *upstream, target_client c
 static enum target_error by_qtest(struct upstream *upstream, uint16_t port, unsigned size,
                                   uint32_t *value, bool write, char *message, size_t message_size)
 {
-    if (!upstream->attached || !upstream->info.ports)
+    if (!run_state_attached(&upstream->state) || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
     enum target_error error =
@@ -96,7 +96,7 @@ enum target_error upstream_ports_out(struct target *target, target_client client
 {
     struct upstream *upstream = upstream_of(target);
     (void)client;
-    if (!upstream->attached || !upstream->info.ports)
+    if (!run_state_attached(&upstream->state) || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
     enum target_error error = ways_ports_out(upstream->ways, writes, count, message, message_size);

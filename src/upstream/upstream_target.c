@@ -55,7 +55,7 @@ static void on_resumed(void *context)
 static void on_stopped(void *context, bool running, const char *reply)
 {
     struct upstream *upstream = context;
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         run_control_stopped(upstream->run, running, reply);
 }
 
@@ -82,7 +82,7 @@ static void on_event(void *context, const char *name, json_t *data)
     log_debug(ROOM, "QMP event %s", name);
     if (strcmp(name, "DEVICE_DELETED") == 0 || strcmp(name, "MEMORY_DEVICE_SIZE_CHANGE") == 0)
         translate_map_changed(upstream->translate);
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         run_control_event(upstream->run, name);
 }
 
@@ -97,8 +97,10 @@ static const struct target_info *upstream_info(struct target *target)
 {
     struct upstream *upstream = upstream_of(target);
     /* These come and go. */
-    upstream->info.live_physical = upstream->attached && ways_live(upstream->ways);
-    upstream->info.live_virtual = upstream->attached && ways_live_virtual(upstream->ways);
+    upstream->info.live_physical =
+        run_state_attached(&upstream->state) && ways_live(upstream->ways);
+    upstream->info.live_virtual =
+        run_state_attached(&upstream->state) && ways_live_virtual(upstream->ways);
     return &upstream->info;
 }
 
@@ -210,7 +212,7 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     struct qmp_listener qmp = {.context = upstream, .event = on_event, .closed = on_qmp_closed};
     struct run_listener run = {
         .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
-    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
+    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &upstream->state, &rsp);
     if (upstream->stub.rsp)
         rsp_client_set_busy_poll(upstream->stub.rsp, config->busy_poll);
     if (config->have_qmp)
@@ -220,7 +222,7 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     upstream->ways = upstream->translate ? ways_new(loop, config->timeout, &upstream->stub,
                                                     upstream->translate, &config->ways)
                                          : NULL;
-    upstream->run = run_control_new(loop, &upstream->stub, upstream->qmp, &run);
+    upstream->run = run_control_new(loop, &upstream->state, &upstream->stub, upstream->qmp, &run);
     if (!upstream->stub.rsp || (config->have_qmp && !upstream->qmp) || !upstream->translate ||
         !upstream->ways || !upstream->run) {
         upstream_free(&upstream->target);
