@@ -1,7 +1,7 @@
 #include "stub/client.h"
 
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "stub/dispatch.h"
 
 #include <stdarg.h>

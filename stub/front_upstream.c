@@ -1,6 +1,7 @@
 /* What the front knows of the upstream stub, and how it asks. */
+#include "base/bytes.h"
+#include "base/hex.h"
 #include "rsp/description.h"
-#include "rsp/hex.h"
 #include "stub/front.h"
 #include "stub/threads.h"
 
@@ -244,9 +245,7 @@ bool front_read_pc(struct front *front, target_client client, int64_t thread, ui
     buffer_free(&reply);
     if (!good)
         return false;
-    *pc = 0;
-    for (size_t i = 0; i < size; i++)
-        *pc |= (uint64_t)bytes[front_info(front)->big_endian ? size - 1 - i : i] << (8 * i);
+    *pc = bytes_load(bytes, size, front_info(front)->big_endian);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* What lldb asks beyond the GDB manual. What cannot be said truly is left unknown: lldb then finds
  * another way. Source: lldb's docs, "lldb-gdb-remote.txt". */
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "stub/handlers.h"
 #include "stub/threads.h"
 

@@ -2,8 +2,9 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* memmem */
 #endif
+#include "base/bytes.h"
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "stub/handlers.h"
 
 #include <inttypes.h>
@@ -231,10 +232,7 @@ void memory_do_search(struct client *client, const struct request *request)
         return;
     }
     size_t overlap = search.pattern_length - 1, kept = 0;
-    uint64_t left = search.length, at = search.address;
-    /* not beyond the top of the space */
-    if (left > 0 && left - 1 > UINT64_MAX - at)
-        left = UINT64_MAX - at + 1;
+    uint64_t at = search.address, left = bytes_clip(at, search.length);
     uint8_t *bytes = malloc(overlap + SCAN_STEP);
     if (!bytes) {
         reply_error(client, ERROR_GENERAL, "out of memory");
@@ -280,7 +278,7 @@ void memory_do_crc(struct client *client, const struct request *request)
     uint32_t crc = UINT32_MAX;
 
     if (!request_range(request, strlen("qCRC:"), &address, &length) ||
-        (length > 0 && length - 1 > UINT64_MAX - address)) {
+        bytes_clip(address, length) != length) {
         reply_error(client, ERROR_INVALID, "qCRC is ADDRESS,LENGTH, within the address space");
         return;
     }

@@ -1,5 +1,6 @@
 /* Monitor commands (qRcmd): our own, for what the protocol has no packets for, and the target's. */
-#include "rsp/hex.h"
+#include "base/bytes.h"
+#include "base/hex.h"
 #include "stub/handlers.h"
 
 #include <inttypes.h>
@@ -75,8 +76,7 @@ static void do_read_io(struct command *command)
     if (failed(command, session_read_io(command->client->session, SB_INTERFACE_ISA, 0, 1, port,
                                         bytes, (uint32_t)size, &done)))
         return;
-    for (size_t i = 0; i < size; i++)
-        value |= (uint32_t)bytes[i] << (8 * i);
+    value = (uint32_t)bytes_load(bytes, size, false);
     print(command, "0x%0*" PRIx32 "\n", (int)size * 2, value);
 }
 
@@ -91,8 +91,7 @@ static void do_write_io(struct command *command)
         misused(command, "write-io PORT SIZE VALUE (a value that fits the size)");
         return;
     }
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
+    bytes_store(bytes, value, size, false);
     failed(command, session_write_io(command->client->session, SB_INTERFACE_ISA, 0, 1, port, bytes,
                                      (uint32_t)size, &done));
 }

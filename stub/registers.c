@@ -1,6 +1,7 @@
 /* Registers: g, G, p, P. They pass through to the target, with what its stub is known to get wrong
  * put right here. */
-#include "rsp/hex.h"
+#include "base/bytes.h"
+#include "base/hex.h"
 #include "stub/handlers.h"
 
 #include <inttypes.h>
@@ -87,9 +88,7 @@ static void reply_running(struct client *client, int64_t thread, int64_t number)
         if (number >= 0 && number != each->number)
             continue;
         if ((int)i == layout->pc) {
-            bool big = front_info(client->front)->big_endian;
-            for (size_t byte = 0; byte < each->size; byte++)
-                bytes[big ? each->size - 1 - byte : byte] = (uint8_t)(pc >> (8 * byte));
+            bytes_store(bytes, pc, each->size, front_info(client->front)->big_endian);
             reply_hex(client, bytes, each->size);
             continue;
         }

@@ -1,6 +1,6 @@
 #include "stub/request.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <errno.h>
 #include <stdlib.h>

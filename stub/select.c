@@ -1,6 +1,6 @@
 /* Threads: which there are, what they are called, and which one a client means. On QEMU they are
  * the processors. */
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "stub/handlers.h"
 #include "stub/threads.h"
 

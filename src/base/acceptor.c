@@ -1,3 +1,4 @@
+/* Hides how connections are taken, and what happens when descriptors run out. */
 #include "base/acceptor.h"
 
 #include "base/endpoint.h"

@@ -1,3 +1,4 @@
+/* Hides when memory grows, and when it is given back. */
 #include "base/buffer.h"
 
 #include <errno.h>

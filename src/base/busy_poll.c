@@ -1,3 +1,4 @@
+/* Hides how a loop is kept awake. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/busy_poll.h"
 

@@ -1,3 +1,4 @@
+/* Hides how endpoints are written. */
 #include "base/endpoint.h"
 
 #include <errno.h>

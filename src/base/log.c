@@ -1,3 +1,4 @@
+/* Hides the forms of a log line. */
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Hides whether the socket or a clock wakes the reader. */
 #include "base/paced_reader.h"
 
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* Hides how stacks are switched; nothing else here does. */
 #include "base/task.h"
 
 #ifdef HAVE_CONFIG_H

@@ -1,6 +1,7 @@
 /* Receiving: messages, and large results straight into the memory that they are for. */
 #include "client/link_internal.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -98,11 +99,6 @@ bool link_take_message(struct link *link)
  * array, HRESULT, bin 32. Anything else goes the ordinary way. */
 #define BULK_HEAD 15u
 
-static uint32_t big_endian32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* Is a large result that has just begun to come the one that has a sink? Its place, and how long it
  * is. */
 static uint8_t *bulk_begins(const struct link *link, size_t *length)
@@ -114,8 +110,8 @@ static uint8_t *bulk_begins(const struct link *link, size_t *length)
         memcmp(bytes, before, sizeof before) != 0 || memcmp(bytes + 7, after, sizeof after) != 0 ||
         bytes[9] > 0x7f || bytes[10] != 0xc6)
         return NULL;
-    uint32_t id = big_endian32(bytes + 3);
-    *length = big_endian32(bytes + 11);
+    uint32_t id = (uint32_t)bytes_load(bytes + 3, 4, true);
+    *length = (uint32_t)bytes_load(bytes + 11, 4, true);
     if (link->scanner.owed > 0 ||
         link->scanner.scanned + link->scanner.payload != BULK_HEAD + *length)
         return NULL;
@@ -137,7 +133,7 @@ bool link_take_bulk(struct link *link, double allowed)
     if (!into)
         return false;
     HRESULT hr = buffer_bytes(&link->input)[9];
-    bool awaited = link->awaited && big_endian32(buffer_bytes(&link->input) + 3) == link->id;
+    bool awaited = link->awaited && bytes_load(buffer_bytes(&link->input) + 3, 4, true) == link->id;
     have = link->input.length - BULK_HEAD; /* less than all: the message is incomplete */
     memcpy(into, buffer_bytes(&link->input) + BULK_HEAD, have);
     buffer_clear(&link->input);

@@ -1,5 +1,6 @@
 #include "rpc/bulk_write.h"
 
+#include "base/bytes.h"
 #include "rpc/calls.h"
 #include "wire/message.h"
 
@@ -14,11 +15,6 @@
 static const char write_physical[] = "WritePhysical";
 static const char write_physical2[] = "WritePhysical2";
 static const char write_uncached[] = "WriteVirtualUncached";
-
-static uint32_t big_endian(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
 
 /* Is this one of the calls, with good arguments? */
 static bool take_call(struct bulk_write *bulk, const struct message *message)
@@ -72,7 +68,7 @@ size_t bulk_write_begin(struct bulk_write *bulk, const uint8_t *bytes, size_t le
     *bulk = (struct bulk_write){.hr = S_OK};
     for (size_t head = BIN_HEAD; head <= length && head <= HEAD_MOST; head++) {
         size_t before = head - BIN_HEAD;
-        if (bytes[before] != BIN_32 || big_endian(bytes + before + 1) != whole - head ||
+        if (bytes[before] != BIN_32 || bytes_load(bytes + before + 1, 4, true) != whole - head ||
             !take_head(bulk, bytes, before))
             continue;
         bulk->size = bulk->left = bulk->missing = (size_t)(whole - head);

@@ -1,3 +1,4 @@
+/* Hides how one document of a description includes another. */
 #ifdef HAVE_CONFIG_H
 #include <config.h> /* memmem */
 #endif

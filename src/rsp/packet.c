@@ -1,6 +1,7 @@
+/* Hides framing, checksums, escapes and run lengths. */
 #include "rsp/packet.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Hides how stop replies are written. */
 #include "rsp/stop_reply.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "rsp/thread_id.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Hides how thread ids are written. */
 #include "rsp/thread_id.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #define NUMBER_MOST ((uint64_t)INT64_MAX / 2)
 

@@ -1,5 +1,7 @@
 #include "space/internal.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,12 +15,8 @@ static void call_begin(struct call *call, struct session *session, const char *n
     call->name = name;
     call->offset = offset;
     call->asked = session->parts_of ? session->parts_of : size;
-    call->size = size;
     /* The space ends at 2^64: cut there, the count will say so. */
-    if (offset && size > UINT64_MAX - offset)
-        call->size = (size_t)(UINT64_MAX - offset) + 1;
-    if (call->size > size)
-        call->size = size;
+    call->size = (size_t)bytes_clip(offset, size);
     session->message[0] = '\0';
 }
 

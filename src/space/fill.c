@@ -2,6 +2,8 @@
  * pattern longer than the range is cut to it. */
 #include "space/internal.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +146,7 @@ static HRESULT fill_all(struct fill *fill, bool is_virtual, uint32_t *done)
     if (!fill->pattern_size)
         return session_fail(session, E_INVALIDARG, "%s at 0x%" PRIx64 ": the pattern is empty",
                             fill->name, fill->start);
-    if (fill->start && fill->size > UINT64_MAX - fill->start + 1)
-        fill->size = (uint32_t)(UINT64_MAX - fill->start + 1);
+    fill->size = (uint32_t)bytes_clip(fill->start, fill->size);
     if (!fill->size)
         return S_OK;
     fill->quick = target->ops->fill_physical && fill->size >= TARGET_PAGE_SIZE &&

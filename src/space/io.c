@@ -1,5 +1,7 @@
 #include "space/internal.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -158,18 +160,9 @@ HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_
         return hr;
     enum target_error error = target->ops->port_in(target, session->client, (uint16_t)offset, size,
                                                    &value, message, sizeof(message));
-    for (uint32_t i = 0; i < size && !error; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
+    if (!error)
+        bytes_store(bytes, value, size, false);
     return io_finish(session, &io, error, SB_ERROR_READ_FAULT, message, done);
-}
-
-static uint32_t io_value(const uint8_t *bytes, uint32_t size)
-{
-    uint32_t value = 0;
-
-    for (uint32_t i = 0; i < size; i++)
-        value |= (uint32_t)bytes[i] << (8 * i);
-    return value;
 }
 
 /* All that comes before the access. */
@@ -196,7 +189,7 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
         return hr;
     enum target_error error =
         target->ops->port_out(target, session->client, (uint16_t)offset, size,
-                              io_value(bytes, size), message, sizeof(message));
+                              (uint32_t)bytes_load(bytes, size, false), message, sizeof(message));
     transfer_device_written(session, WRITE_PHYSICAL);
     return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
 }
@@ -238,9 +231,10 @@ static bool write_together(struct session *session, const struct session_port_wr
 
     message[0] = '\0';
     for (size_t i = 0; i < count; i++)
-        out[i] = (struct target_port_write){.port = (uint16_t)writes[i].offset,
-                                            .size = writes[i].size,
-                                            .value = io_value(writes[i].bytes, writes[i].size)};
+        out[i] = (struct target_port_write){
+            .port = (uint16_t)writes[i].offset,
+            .size = writes[i].size,
+            .value = (uint32_t)bytes_load(writes[i].bytes, writes[i].size, false)};
     if (target->ops->ports_out(target, session->client, out, count, message, message_size) ==
         TARGET_UNSUPPORTED)
         return false;

@@ -1,5 +1,7 @@
 #include "space/internal.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,20 +15,13 @@ struct pointer_format {
 
 static void pointer_encode(uint8_t *bytes, uint64_t value, const struct pointer_format *format)
 {
-    for (unsigned i = 0; i < format->size; i++) {
-        unsigned at = format->big_endian ? format->size - 1 - i : i;
-        bytes[at] = (uint8_t)(value >> (8 * i));
-    }
+    bytes_store(bytes, value, format->size, format->big_endian);
 }
 
 /* Sign-extended, as dbgeng's addresses are. */
 static uint64_t pointer_decode(const uint8_t *bytes, const struct pointer_format *format)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < format->size; i++) {
-        unsigned at = format->big_endian ? format->size - 1 - i : i;
-        value |= (uint64_t)bytes[at] << (8 * i);
-    }
+    uint64_t value = bytes_load(bytes, format->size, format->big_endian);
     if (format->size == 4 && value & UINT32_C(0x80000000))
         value |= UINT64_C(0xffffffff00000000);
     return value;

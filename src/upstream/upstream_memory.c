@@ -3,7 +3,7 @@
 #include "upstream/upstream_memory.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "upstream/machine/transfer.h"
 #include "upstream/translate/translate.h"
 #include "upstream/upstream.h"

@@ -1,6 +1,6 @@
 #include "fake_front_target.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <check.h>
 #include <inttypes.h>

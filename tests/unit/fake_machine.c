@@ -1,7 +1,7 @@
 #include "fake_machine.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <check.h>
 #include <errno.h>

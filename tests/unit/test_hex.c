@@ -1,4 +1,4 @@
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <check.h>
 #include <ctype.h>

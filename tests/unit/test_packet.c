@@ -1,6 +1,6 @@
 #include "rsp/packet.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <check.h>
 #include <stdio.h>

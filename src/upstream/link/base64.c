@@ -1,3 +1,4 @@
+/* Hides the base64 that qtest speaks. */
 #include "upstream/link/base64.h"
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,7 +1,8 @@
+/* Hides whether a monitor command goes through the stub or through QMP. */
 #include "upstream/link/monitor.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "upstream/link/qmp.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Hides how the process behind a socket is found out, and whether it is a QEMU. */
 #define _GNU_SOURCE
 #include "upstream/link/process.h"
 

@@ -2,10 +2,12 @@
 #include "upstream/link/qtest.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/dial.h"
 #include "base/stream.h"
 #include "base/task.h"
 #include "upstream/link/base64.h"
+#include "upstream/link/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +64,7 @@ static bool value_fits(uint64_t value, unsigned width)
 
 static bool range_valid(uint64_t address, size_t length, size_t most)
 {
-    return length > 0 && length <= most && length - 1 <= UINT64_MAX - address;
+    return length > 0 && length <= most && bytes_clip(address, length) == length;
 }
 
 /* By hand: a store of four bytes takes snprintf longer than QEMU's socket. */
@@ -180,16 +182,8 @@ static bool answer_number(struct qtest_request *request, const char *line, size_
     uint64_t value = 0;
     if (length < strlen("OK 0x0") || length > strlen("OK 0x") + 16 || memcmp(line, "OK 0x", 5) != 0)
         return false;
-    for (size_t i = 5; i < length; i++) {
-        char digit = line[i];
-        if (digit >= '0' && digit <= '9')
-            value = value << 4 | (uint64_t)(digit - '0');
-        else if (digit >= 'a' && digit <= 'f')
-            value = value << 4 | (uint64_t)(digit - 'a' + 10);
-        else
-            return false;
-    }
-    if (!value_fits(value, request->width))
+    struct text digits = {.start = line + 5, .length = length - 5};
+    if (!text_hex(&digits, 0, &value) || digits.length > 0 || !value_fits(value, request->width))
         return false;
     request->value = value;
     return true;

@@ -1,3 +1,4 @@
+/* Hides by which commands QEMU comes to listen with qtest. */
 #define _GNU_SOURCE
 #include "upstream/link/qtest_open.h"
 

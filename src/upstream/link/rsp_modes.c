@@ -1,7 +1,7 @@
 /* Hides which switches of the stub's state are needed, and how they are spelled. */
 #include "upstream/link/rsp_modes.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
 
 #include <inttypes.h>
 #include <stdio.h>

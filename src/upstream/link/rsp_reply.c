@@ -1,8 +1,8 @@
 /* Hides to what a packet is the reply, and what it means when it is none. */
 #include "upstream/link/rsp_reply.h"
 
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "upstream/link/rsp_queue.h"
 #include "upstream/link/rsp_wire.h"
 

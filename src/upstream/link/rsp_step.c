@@ -1,8 +1,8 @@
 /* Hides how it is seen that a step was not made. */
 #include "upstream/link/rsp_step.h"
 
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "upstream/link/rsp_modes.h"
 #include "upstream/link/step_text.h"
 #include "upstream/run_state.h"

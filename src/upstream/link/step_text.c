@@ -1,7 +1,8 @@
 /* Hides how packets and stop replies spell a step. */
 #include "upstream/link/step_text.h"
 
-#include "rsp/hex.h"
+#include "base/hex.h"
+#include "rsp/stop_reply.h"
 #include "rsp/thread_id.h"
 
 #include <string.h>
@@ -64,28 +65,23 @@ uint64_t step_text_thread(const char *payload, size_t length, uint64_t selected,
     return selected ? selected : only;
 }
 
-static bool field_is(const char *field, const char *name)
-{
-    return strncmp(field, name, strlen(name)) == 0;
-}
-
 bool step_text_ended(const char *reply, uint64_t thread)
 {
     bool named = false;
+    struct stop_field field;
     if (strncmp(reply, "T05", 3) != 0)
         return false;
-    for (const char *at = reply + 3; *at;) {
-        const char *end = at + strcspn(at, ";");
+    for (const char *at = reply + 3; stop_field_next(&field, &at);) {
         uint64_t id;
-        if (field_is(at, "thread:")) {
-            at += strlen("thread:");
-            named = thread_parse_one(&id, &at, end) && at == end && id == thread;
-            if (!named)
-                return false;
-        } else if (end != at && !field_is(at, "core:")) {
+        const char *value = field.value;
+        if (field.name[field.name_length] != ':')
             return false;
-        }
-        at = *end ? end + 1 : end;
+        if (stop_field_is(&field, "core"))
+            continue;
+        named = stop_field_is(&field, "thread") && thread_parse_one(&id, &value, field.end) &&
+                value == field.end && id == thread;
+        if (!named)
+            return false;
     }
     return named;
 }

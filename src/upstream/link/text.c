@@ -1,5 +1,9 @@
+/* Hides the characters of lines that a monitor prints. */
 #include "upstream/link/text.h"
 
+#include "base/hex.h"
+
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,14 +45,10 @@ bool text_hex(struct text *text, size_t digits, uint64_t *number)
     size_t count = 0;
     for (; count < text->length && count < 17; count++) {
         char c = text->start[count];
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            digit = (unsigned)(c - 'a') + 10;
-        else
+        int digit = isupper((unsigned char)c) ? -1 : hex_digit((unsigned char)c);
+        if (digit < 0)
             break;
-        value = value << 4 | digit;
+        value = value << 4 | (unsigned)digit;
     }
     if (count == 0 || count > 16 || (digits && count != digits))
         return false;

@@ -1,7 +1,7 @@
 #include "upstream/machine/attach.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/hex.h"
 #include "upstream/link/monitor.h"
 #include "upstream/link/monitor_text.h"
 #include "upstream/link/qmp.h"

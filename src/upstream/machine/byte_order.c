@@ -1,6 +1,7 @@
 /* The byte order has many witnesses, and most of them know only some of it. */
 #include "upstream/machine/byte_order.h"
 
+#include "base/bytes.h"
 #include "upstream/link/qmp.h"
 #include "upstream/machine/architecture.h"
 
@@ -50,13 +51,9 @@ void byte_order_ask_processor(struct stub *stub, struct qmp *qmp)
 
 enum byte_order byte_order_parse_auxv(const uint8_t *bytes, size_t length, size_t size)
 {
-    uint64_t little = 0, big = 0;
-    if (length < size || size > sizeof little)
+    if (length < size || size > sizeof(uint64_t))
         return BYTE_ORDER_UNKNOWN;
-    for (size_t i = 0; i < size; i++) {
-        little |= (uint64_t)bytes[i] << (8 * i);
-        big = big << 8 | bytes[i];
-    }
+    uint64_t little = bytes_load(bytes, size, false), big = bytes_load(bytes, size, true);
     if (little == 0 || (little > AUXV_KIND_MOST) == (big > AUXV_KIND_MOST))
         return BYTE_ORDER_UNKNOWN;
     return order_of(big <= AUXV_KIND_MOST);

@@ -2,6 +2,8 @@
  * the objects of `query-pci`, and that a guest may program BARs over one another. */
 #include "upstream/machine/pci_bars.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,7 +257,8 @@ static bool region_take(struct pci_bars *bars, const json_t *region, struct text
     if (json_is_integer(address) && bar.first == UINT64_MAX)
         return true; /* mapped nowhere */
     if (!json_is_integer(address) || !json_is_integer(size) || json_integer_value(size) <= 0 ||
-        (uint64_t)json_integer_value(size) - 1 > UINT64_MAX - bar.first) {
+        bytes_clip(bar.first, (uint64_t)json_integer_value(size)) !=
+            (uint64_t)json_integer_value(size)) {
         doubt(bars, notes, "query-pci gives a region without a range");
         return true;
     }

@@ -1,8 +1,8 @@
 #include "upstream/machine/transfer.h"
 
 #include "base/buffer.h"
+#include "base/hex.h"
 #include "base/task.h"
-#include "rsp/hex.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #include "upstream/translate/page_walk.h"
 
-#include "rsp/hex.h"
+#include "base/bytes.h"
+#include "base/hex.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -46,10 +47,7 @@ bool page_walk_parse(struct page_walk_mode *mode, const char *text)
 
 static uint64_t entry_at(const uint8_t *table, unsigned index)
 {
-    uint64_t entry = 0;
-    for (unsigned i = 8; i-- > 0;)
-        entry = entry << 8 | table[8 * index + i];
-    return entry;
+    return bytes_load(table + 8 * (size_t)index, 8, false);
 }
 
 static unsigned shift_of(unsigned level)

@@ -2,9 +2,9 @@
 #include "upstream/translate/translate_internal.h"
 
 #include "base/buffer.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/task.h"
-#include "rsp/hex.h"
 #include "upstream/link/monitor_text.h"
 
 #include <inttypes.h>

@@ -2,7 +2,8 @@
 #include "upstream/translate/translate_internal.h"
 
 #include "base/buffer.h"
-#include "rsp/hex.h"
+#include "base/bytes.h"
+#include "base/hex.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static enum target_error efer_by_stub(struct translate *translate, target_client
     uint8_t bytes[8];
     if (error == TARGET_OK) {
         if (reply.length == 16 && hex_decode(bytes, (const char *)buffer_bytes(&reply), 16))
-            *efer = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8;
+            *efer = bytes_load(bytes, 2, false);
         else
             error = TARGET_FAILED;
     }

@@ -2,8 +2,8 @@
 #include "upstream/ways/direct_ram.h"
 
 #include "base/buffer.h"
+#include "base/hex.h"
 #include "base/log.h"
-#include "rsp/hex.h"
 #include "upstream/link/process.h"
 #include "upstream/link/qmp_facts.h"
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "upstream/ways/ways_internal.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "upstream/link/monitor_text.h"
@@ -208,20 +209,6 @@ size_t ways_list(const struct ways *ways, struct target_transport *out, size_t m
 
 /* Single accesses */
 
-uint64_t ways_decode(const uint8_t *bytes, size_t width, bool big_endian)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t)bytes[i] << 8 * (big_endian ? width - 1 - i : i);
-    return value;
-}
-
-static void encode(uint8_t *bytes, uint64_t value, size_t width, bool big_endian)
-{
-    for (size_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(value >> 8 * (big_endian ? width - 1 - i : i));
-}
-
 /* What became of accesses some of which were not answered: the first of these may have happened. */
 static enum target_error unanswered(struct target_span *runs, size_t count, enum target_error error)
 {
@@ -245,7 +232,7 @@ enum target_error ways_natural(struct ways *ways, struct target_span *runs, size
             if (run->length > 8)
                 return unanswered(&runs[from], count - from, TARGET_INVALID);
             if (write)
-                requests[some].value = ways_decode(run->bytes, run->length, big_endian);
+                requests[some].value = bytes_load(run->bytes, run->length, big_endian);
         }
         enum target_error error = qtest_run(ways->qtest, requests, some);
         for (size_t i = 0; i < some; i++, from++) {
@@ -255,7 +242,7 @@ enum target_error ways_natural(struct ways *ways, struct target_span *runs, size
             run->done = run->length;
             run->error = TARGET_OK;
             if (!write)
-                encode(run->bytes, requests[i].value, run->length, big_endian);
+                bytes_store(run->bytes, requests[i].value, run->length, big_endian);
         }
     }
     return TARGET_OK;

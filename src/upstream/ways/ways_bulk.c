@@ -1,6 +1,7 @@
 /* RAM and ROM in bulk: which way each span takes. */
 #include "upstream/ways/ways_internal.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "upstream/link/qtest.h"
@@ -105,7 +106,7 @@ static struct qtest_request store_of(const struct ways *ways, const struct targe
         .width = (unsigned)length,
         .address = run->address,
         .length = length,
-        .value = ways_decode(run->bytes, length, qtest_big_endian(ways->qtest))};
+        .value = bytes_load(run->bytes, length, qtest_big_endian(ways->qtest))};
 }
 
 /* Everything that is not done yet, as one batch of requests. */

@@ -58,8 +58,6 @@ void ways_filler_gone(struct ways *ways);
 
 bool ways_running(const struct ways *ways);
 bool ways_file_usable(const struct ways *ways);
-/* The target's number that these bytes are; width: at most 8. */
-uint64_t ways_decode(const uint8_t *bytes, size_t width, bool big_endian);
 /* Single accesses through qtest, each run one of them. */
 enum target_error ways_natural(struct ways *ways, struct target_span *runs, size_t count,
                                bool write);

@@ -1,4 +1,5 @@
-#include "rsp/hex.h"
+/* Hides the tables by which digits are found. */
+#include "base/hex.h"
 
 #include <string.h>
 

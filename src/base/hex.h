@@ -1,6 +1,6 @@
-/* Hexadecimal, as RSP writes it. */
-#ifndef SB_RSP_HEX_H
-#define SB_RSP_HEX_H
+/* Hexadecimal. */
+#ifndef SB_BASE_HEX_H
+#define SB_BASE_HEX_H
 
 #include <stdbool.h>
 #include <stddef.h>
