@@ -72,7 +72,7 @@ struct target_ops {
     enum target_error (*classify)(struct target *, target_client, uint64_t physical,
                                   struct target_region *out);
 
-    /* Transfers. The answer is in the runs; the return value is the first run's error that is not
+    /* Transfers. The answer is in the spans; the return value is the first span's error that is not
      * OK. A virtual write must only be asked for RAM and ROM (a device would lose it, see
      * docs/design.md, "What must never reach QEMU"). Physical: checked against the map by the
      * caller. */

@@ -72,16 +72,17 @@ struct target_span {
 
 enum target_access {
     TARGET_ACCESS_BULK, /* largest packets, many in flight; for RAM and ROM */
-    /* one request for each run, which is naturally aligned and 1, 2, 4 or 8 bytes long: one access
+    /* one request for each span, which is naturally aligned and 1, 2, 4 or 8 bytes long: one access
      * each, one after the other; after the first failure the rest is not sent (error
      * TARGET_CANCELLED) */
     TARGET_ACCESS_NATURAL,
 };
 
-/* Where a run of physical addresses is seen by a processor; the runs behind it as far behind it. */
+/* Where a span of physical addresses is seen by a processor; the spans behind it as far behind it.
+ */
 struct target_seen {
     unsigned cpu;
-    uint64_t address; /* virtual, of the first run */
+    uint64_t address; /* virtual, of the first span */
 };
 
 enum target_resume { TARGET_RESUME_GO, TARGET_RESUME_STEP };

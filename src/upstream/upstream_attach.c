@@ -1,15 +1,26 @@
-/* Attaching to the stub and the monitor, and leaving them as they were found. */
-#include "upstream/upstream_internal.h"
+/* Hides how a target is attached to: in which order, what is told of a guest that ran before, and
+ * what of one that was lost. */
+#include "upstream/upstream_attach.h"
 
+#include "base/endpoint.h"
 #include "base/log.h"
+#include "upstream/gdbserver.h"
 #include "upstream/link/process.h"
+#include "upstream/link/qmp.h"
 #include "upstream/machine/attach.h"
 #include "upstream/machine/byte_order.h"
+#include "upstream/qemu.h"
+#include "upstream/run/run_control.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/ways/ways.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void fill_info(struct upstream *upstream)
+#define ROOM "target"
+
+static void fill_info(const struct upstream_config *config, struct upstream *upstream)
 {
     const struct stub *stub = &upstream->stub;
     struct target_info *info = &upstream->info;
@@ -17,19 +28,19 @@ static void fill_info(struct upstream *upstream)
     memset(info, 0, sizeof *info);
     snprintf(info->architecture, sizeof info->architecture, "%s", stub->architecture);
     char line[2 * ENDPOINT_TEXT_SIZE + sizeof stub->version + 32];
-    endpoint_format(&upstream->config.gdb, gdb);
+    endpoint_format(&config->gdb, gdb);
     if (upstream->qmp)
         snprintf(line, sizeof line, "%s (gdb %s, qmp %s)", stub->version, gdb,
-                 endpoint_format(&upstream->config.qmp, qmp));
+                 endpoint_format(&config->qmp, qmp));
     else
         snprintf(line, sizeof line, "%s (gdb %s)", stub->version, gdb);
     snprintf(info->upstream, sizeof info->upstream, "%.*s", (int)sizeof info->upstream - 1, line);
     info->big_endian = stub->order == BYTE_ORDER_BIG;
     info->order_unknown = stub->order == BYTE_ORDER_UNKNOWN;
     info->processors = stub->processors;
-    info->physical = stub->qemu;
-    info->ports = stub->qemu && stub->x86;
-    info->qemu = stub->qemu;
+    info->physical = upstream->kind->machine;
+    info->ports = upstream->kind->machine && stub->x86;
+    info->qemu = upstream->kind->machine;
     info->features = stub->features ? stub->features : "";
     info->description = &stub->description;
     info->pointer_size = stub->width == STUB_WIDTH_32 ? 4 : 8;
@@ -56,11 +67,12 @@ static enum target_error ask_running(struct upstream *upstream, bool *running, c
 
 /* After a loss the same guest may be there still, as we left it: then it is not the state that it
  * is found in which counts. Returns whether it is to run when we leave. */
-static bool recall(struct upstream *upstream, bool *running)
+static bool recall(struct upstream_connection *attach, bool *running)
 {
-    bool owed = upstream->left_halted, intruded = upstream->intruded;
-    upstream->left = upstream->left_halted = upstream->left_running = upstream->intruded = false;
-    if (!upstream->stub.qemu || strcmp(upstream->stub.status, "prelaunch") == 0)
+    const struct upstream *upstream = attach->upstream;
+    bool owed = attach->left.halted, intruded = attach->left.intruded;
+    attach->left.there = attach->left.halted = attach->left.running = attach->left.intruded = false;
+    if (!upstream->kind->machine || strcmp(upstream->stub.status, "prelaunch") == 0)
         return false; /* another guest, or one that was started anew */
     /* Our request has halted what another had resumed. */
     *running = *running || intruded;
@@ -77,12 +89,12 @@ static pid_t peer_of(const struct upstream *upstream)
 
 /* Nothing tells whether the guest ran before our connect. It is as we left it when it is the one
  * that we lost; else the configuration says it. */
-static enum target_error decide(struct upstream *upstream, bool *running, char *message,
+static enum target_error decide(struct upstream_connection *attach, bool *running, char *message,
                                 size_t size)
 {
-    bool known = upstream->peer > 0 && upstream->left_peer > 0;
-    if (upstream->left && (!known || upstream->peer == upstream->left_peer)) {
-        *running = upstream->left_running;
+    bool known = attach->peer > 0 && attach->left.peer > 0;
+    if (attach->left.there && (!known || attach->peer == attach->left.peer)) {
+        *running = attach->left.running;
         if (!known)
             log_warning(ROOM,
                         "nothing tells whether this is the guest that was lost: it is taken "
@@ -90,15 +102,15 @@ static enum target_error decide(struct upstream *upstream, bool *running, char *
                         *running ? "goes on running" : "stays halted");
         return TARGET_OK;
     }
-    *running = upstream->config.found == FOUND_RUNNING;
-    if (upstream->config.found != FOUND_UNKNOWN)
+    *running = attach->config.found == FOUND_RUNNING;
+    if (attach->config.found != FOUND_UNKNOWN)
         return TARGET_OK;
-    upstream->undecided = true;
+    attach->undecided = true;
     snprintf(message, size,
              "nothing tells whether the guest ran before this connection (there is no QMP monitor, "
              "and %s does not say): it may be halted now, and 'cont' in its monitor lets it go on. "
              "--found running or --found halted says it beforehand",
-             upstream->stub.version);
+             attach->upstream->stub.version);
     return TARGET_FAILED;
 }
 
@@ -114,33 +126,36 @@ static void name_end(const struct endpoint *endpoint, char *message, size_t size
 }
 
 /* The monitor comes first: it knows whether the guest runs, before our connect stops it. */
-static enum target_error connect_monitor(struct upstream *upstream, bool *running, char *message,
-                                         size_t size)
+static enum target_error connect_monitor(struct upstream_connection *attach, bool *running,
+                                         char *message, size_t size)
 {
+    struct upstream *upstream = attach->upstream;
     enum target_error error = qmp_connect(upstream->qmp, message, size);
     if (error == TARGET_OK)
         error = ask_running(upstream, running, message, size);
     if (error != TARGET_OK)
-        name_end(&upstream->config.qmp, message, size);
+        name_end(&attach->config.qmp, message, size);
     return error;
 }
 
 /* running becomes true when the guest ran before our connect, as far as others than QMP tell. */
-static enum target_error connect_stub(struct upstream *upstream, bool *running, char *message,
-                                      size_t size)
+static enum target_error connect_stub(struct upstream_connection *attach, bool *running,
+                                      char *message, size_t size)
 {
+    struct upstream *upstream = attach->upstream;
     enum found found = FOUND_UNKNOWN;
     enum target_error error =
-        rsp_client_connect(upstream->stub.rsp, &upstream->config.gdb, message, size);
-    upstream->peer = peer_of(upstream);
+        rsp_client_connect(upstream->stub.rsp, &attach->config.gdb, message, size);
+    attach->peer = peer_of(upstream);
     if (error == TARGET_OK)
-        error = attach_stub(&upstream->stub, upstream->qmp, upstream->config.pipeline, &found,
+        error = attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found,
                             message, size);
+    upstream->kind = upstream->stub.qemu ? &qemu_kind : &gdbserver_kind;
     *running = *running || found == FOUND_RUNNING;
     if (error == TARGET_OK && found == FOUND_UNKNOWN && !upstream->qmp)
-        error = decide(upstream, running, message, size);
+        error = decide(attach, running, message, size);
     if (error != TARGET_OK)
-        name_end(&upstream->config.gdb, message, size);
+        name_end(&attach->config.gdb, message, size);
     return error;
 }
 
@@ -160,26 +175,28 @@ static void back_out(struct upstream *upstream, bool running)
     qmp_disconnect(upstream->qmp, "the attach failed");
 }
 
-enum target_error upstream_try_attach(struct upstream *upstream, char *message, size_t size)
+enum target_error upstream_attach_try(struct upstream_connection *attach, char *message,
+                                      size_t size)
 {
+    struct upstream *upstream = attach->upstream;
     struct rsp_client *rsp = upstream->stub.rsp;
     enum target_error error = TARGET_OK;
     bool running = false;
-    upstream->undecided = false;
+    attach->undecided = false;
     if (upstream->qmp)
-        error = connect_monitor(upstream, &running, message, size);
+        error = connect_monitor(attach, &running, message, size);
     if (error != TARGET_OK)
         goto fail;
-    if (upstream->closing) { /* since the last answer came */
+    if (attach->called_off) { /* since the last answer came */
         error = TARGET_GONE;
         snprintf(message, size, "called off");
         goto fail;
     }
-    error = connect_stub(upstream, &running, message, size);
+    error = connect_stub(attach, &running, message, size);
     if (error != TARGET_OK)
         goto fail;
-    bool owed = recall(upstream, &running);
-    upstream->found_running = running || owed;
+    bool owed = recall(attach, &running);
+    attach->found_running = running || owed;
     translate_all_changed(upstream->translate);
     error = ways_open(upstream->ways, message, size);
     if (error != TARGET_OK)
@@ -187,18 +204,17 @@ enum target_error upstream_try_attach(struct upstream *upstream, char *message, 
     bool big_endian;
     if (ways_big_endian(upstream->ways, &big_endian))
         byte_order_by_qtest(&upstream->stub, big_endian);
-    fill_info(upstream);
+    fill_info(&attach->config, upstream);
     if (!rsp_client_connected(rsp)) {
         snprintf(message, size, "%s", rsp_client_reason(rsp));
         error = TARGET_GONE;
         goto fail;
     }
-    upstream->attached = true;
     run_control_attached(upstream->run, upstream->stub.stop);
     log_info(ROOM, "attached to %s: %s, %u processor(s), %s", upstream->info.upstream,
              upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
              upstream->info.processors, running ? "was running" : "halted");
-    if (running && !upstream->config.attach_halt)
+    if (running && !attach->config.attach_halt)
         error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
     return error;
 fail:
@@ -206,18 +222,11 @@ fail:
     return error;
 }
 
-enum target_error upstream_attach(struct target *target, char *message, size_t size)
+void upstream_attach_call_off(struct upstream_connection *attach)
 {
-    struct upstream *upstream = upstream_of(target);
-    return upstream_try_attach(upstream, message, size);
-}
-
-void upstream_call_off(struct target *target)
-{
-    struct upstream *upstream = upstream_of(target);
-    upstream->closing = true;
-    task_cond_broadcast(&upstream->wakeup);
-    if (upstream->attached)
+    struct upstream *upstream = attach->upstream;
+    attach->called_off = true;
+    if (run_state_attached(&upstream->state))
         return;
     /* Once the stub is connected the monitor is needed still: the guest may have to run again. */
     if (upstream->qmp && !rsp_client_connected(upstream->stub.rsp))
@@ -225,56 +234,39 @@ void upstream_call_off(struct target *target)
     rsp_client_close(upstream->stub.rsp);
 }
 
-/* Detach */
-
-/* Back to the run state that we found. */
-static void restore(struct upstream *upstream)
+void upstream_attach_remember(struct upstream_connection *attach)
 {
+    const struct upstream *upstream = attach->upstream;
+    attach->left.there = true;
+    attach->left.peer = attach->peer;
+    attach->left.running = upstream->state.ran;
+    attach->left.halted = attach->found_running && !attach->left.running;
+    attach->left.intruded = rsp_client_intruded(upstream->stub.rsp);
+}
+
+void upstream_attach_restore(struct upstream_connection *attach)
+{
+    struct upstream *upstream = attach->upstream;
     struct rsp_client *rsp = upstream->stub.rsp;
     char message[256] = "";
     enum target_error error = TARGET_OK;
-    if (!upstream->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
+    if (!attach->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
         run_control_interrupt(upstream->run);
-        error = run_control_wait(upstream->run, upstream->config.timeout, NULL, message,
-                                 sizeof message);
+        error = run_control_wait(upstream->run, upstream->timeout, NULL, message, sizeof message);
     }
     if (error == TARGET_OK && run_control_state(upstream->run) == TARGET_STATE_HALTED) {
         /* Takes out what breakpoints we have set. */
         struct rsp_operation status = {.payload = "?", .length = 1, .kind = RSP_STATUS};
-        if (upstream->stub.qemu)
+        if (upstream->kind->machine)
             error = rsp_client_call(rsp, &status, NULL);
         if (error == TARGET_OK)
             error = rsp_client_settle(rsp);
-        if (error == TARGET_OK && upstream->found_running)
+        if (error == TARGET_OK && attach->found_running)
             error =
                 run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, sizeof message);
     }
     if (error != TARGET_OK)
         log_warning(ROOM, "the target could not be left as it was found (%s): %s",
-                    upstream->found_running ? "running" : "halted", target_error_text(error));
+                    attach->found_running ? "running" : "halted", target_error_text(error));
     rsp_client_drain(rsp);
-}
-
-void upstream_detach(struct target *target)
-{
-    struct upstream *upstream = upstream_of(target);
-    upstream->closing = true;
-    task_cond_broadcast(&upstream->wakeup);
-    while (upstream->reattaching)
-        task_cond_wait(&upstream->wakeup, -1);
-    if (upstream->attached)
-        restore(upstream);
-    bool attached = upstream->attached;
-    upstream->attached = false;
-    ways_close(upstream->ways);
-    rsp_client_close(upstream->stub.rsp);
-    if (upstream->qmp)
-        qmp_disconnect(upstream->qmp, "detached");
-    run_control_quiesce(upstream->run);
-    while (upstream->saving)
-        task_cond_wait(&upstream->wakeup, -1);
-    if (attached) {
-        log_info(ROOM, "detached from %s", upstream->info.upstream);
-        run_control_lost(upstream->run, "detached");
-    }
 }

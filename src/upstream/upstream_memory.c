@@ -1,28 +1,32 @@
 /* Memory: virtual, physical, live, filled. Everything that may look at it is between ways_enter
  * and ways_leave. */
-#include "upstream/upstream_internal.h"
+#include "upstream/upstream_memory.h"
 
 #include "base/buffer.h"
 #include "base/hex.h"
 #include "upstream/machine/transfer.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/upstream_kind.h"
+#include "upstream/ways/ways.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Nothing is sent: say so of every run. */
-static enum target_error refuse_runs(struct target_span *runs, size_t count,
-                                     enum target_error error)
+/* Nothing is sent: say so of every span. */
+static enum target_error refuse_spans(struct target_span *spans, size_t count,
+                                      enum target_error error)
 {
     for (size_t i = 0; i < count; i++) {
-        runs[i].done = 0;
-        runs[i].error = error;
+        spans[i].done = 0;
+        spans[i].error = error;
     }
     return error;
 }
 
 static enum target_error transfer_virtual(struct upstream *upstream, target_client client,
-                                          unsigned cpu, struct target_span *runs, size_t count,
+                                          unsigned cpu, struct target_span *spans, size_t count,
                                           bool write)
 {
     struct stub *stub = &upstream->stub;
@@ -31,7 +35,7 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
         error = TARGET_INVALID;
     if (error == TARGET_OK && rsp_client_running(stub->rsp))
         error = TARGET_RUNNING;
-    refuse_runs(runs, count, error);
+    refuse_spans(spans, count, error);
     struct transfer_settings settings = {.stub = stub,
                                          .client = client,
                                          .space = RSP_SPACE_VIRTUAL,
@@ -40,46 +44,46 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
                                          .address_mask = UINT64_MAX};
     for (size_t i = 0; i < count && error == TARGET_OK; i++) {
         uint64_t narrow;
-        runs[i].error =
-            translate_narrow(upstream->translate, client, cpu, runs[i].address, &narrow);
-        if (narrow != runs[i].address)
+        spans[i].error =
+            translate_narrow(upstream->translate, client, cpu, spans[i].address, &narrow);
+        if (narrow != spans[i].address)
             settings.address_mask = UINT32_MAX;
-        if (runs[i].error != TARGET_OK && runs[i].error != TARGET_FAULT)
-            error = refuse_runs(runs, count, runs[i].error);
+        if (spans[i].error != TARGET_OK && spans[i].error != TARGET_FAULT)
+            error = refuse_spans(spans, count, spans[i].error);
     }
     if (error != TARGET_OK)
         return error;
     if (settings.address_mask == UINT64_MAX &&
-        ways_virtual(upstream->ways, client, cpu, runs, count, write)) {
+        ways_virtual(upstream->ways, client, cpu, spans, count, write)) {
         for (size_t i = 0; i < count && error == TARGET_OK; i++)
-            error = runs[i].error;
+            error = spans[i].error;
         return error;
     }
     if (write)
-        translate_written_virtual(upstream->translate, cpu, runs, count);
-    error = transfer_runs(&settings, runs, count);
-    ways_count_virtual(upstream->ways, write, runs, count);
+        translate_written_virtual(upstream->translate, cpu, spans, count);
+    error = transfer_runs(&settings, spans, count);
+    ways_count_virtual(upstream->ways, write, spans, count);
     if (write)
-        translate_written_virtual(upstream->translate, cpu, runs, count);
+        translate_written_virtual(upstream->translate, cpu, spans, count);
     return error;
 }
 
 enum target_error upstream_read_virtual(struct target *target, target_client client, unsigned cpu,
-                                        struct target_span *runs, size_t count)
+                                        struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
-    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, false);
+    enum target_error error = transfer_virtual(upstream, client, cpu, spans, count, false);
     ways_leave(upstream->ways);
     return error;
 }
 
 enum target_error upstream_write_virtual(struct target *target, target_client client, unsigned cpu,
-                                         struct target_span *runs, size_t count)
+                                         struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
-    enum target_error error = transfer_virtual(upstream, client, cpu, runs, count, true);
+    enum target_error error = transfer_virtual(upstream, client, cpu, spans, count, true);
     ways_leave(upstream->ways);
     return error;
 }
@@ -88,7 +92,7 @@ enum target_error upstream_write_virtual(struct target *target, target_client cl
 static enum target_error physical_ready(const struct upstream *upstream)
 {
     enum target_error error = upstream_ready(upstream);
-    if (error == TARGET_OK && !upstream->stub.qemu)
+    if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_UNSUPPORTED;
     if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
@@ -96,55 +100,55 @@ static enum target_error physical_ready(const struct upstream *upstream)
 }
 
 static enum target_error transfer_physical(struct upstream *upstream, target_client client,
-                                           enum target_access access, struct target_span *runs,
+                                           enum target_access access, struct target_span *spans,
                                            size_t count, bool write)
 {
-    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
+    enum target_error error = refuse_spans(spans, count, physical_ready(upstream));
     if (error != TARGET_OK)
         return error;
     if (write)
-        translate_written(upstream->translate, runs, count);
-    error = ways_physical(upstream->ways, client, access, runs, count, write);
+        translate_written(upstream->translate, spans, count);
+    error = ways_physical(upstream->ways, client, access, spans, count, write);
     /* a device may move the map about (PAM, BARs by ECAM, SMRAM) */
     if (access == TARGET_ACCESS_NATURAL && write)
         translate_map_changed(upstream->translate);
     else if (write)
-        translate_written(upstream->translate, runs, count);
+        translate_written(upstream->translate, spans, count);
     return error;
 }
 
 enum target_error upstream_read_physical(struct target *target, target_client client,
-                                         enum target_access access, struct target_span *runs,
+                                         enum target_access access, struct target_span *spans,
                                          size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
-    enum target_error error = transfer_physical(upstream, client, access, runs, count, false);
+    enum target_error error = transfer_physical(upstream, client, access, spans, count, false);
     ways_leave(upstream->ways);
     return error;
 }
 
 enum target_error upstream_write_physical(struct target *target, target_client client,
-                                          enum target_access access, struct target_span *runs,
+                                          enum target_access access, struct target_span *spans,
                                           size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
-    enum target_error error = transfer_physical(upstream, client, access, runs, count, true);
+    enum target_error error = transfer_physical(upstream, client, access, spans, count, true);
     ways_leave(upstream->ways);
     return error;
 }
 
 enum target_error upstream_access_device(struct target *target, target_client client,
-                                         const struct target_seen *seen, struct target_span *runs,
+                                         const struct target_seen *seen, struct target_span *spans,
                                          size_t count, bool write, const char **doubt)
 {
     struct upstream *upstream = upstream_of(target);
     *doubt = NULL;
     ways_enter(upstream->ways);
-    enum target_error error = refuse_runs(runs, count, physical_ready(upstream));
+    enum target_error error = refuse_spans(spans, count, physical_ready(upstream));
     if (error == TARGET_OK) {
-        error = ways_device(upstream->ways, client, seen, runs, count, write, doubt);
+        error = ways_device(upstream->ways, client, seen, spans, count, write, doubt);
         if (write)
             translate_map_changed(upstream->translate);
     }
@@ -162,10 +166,10 @@ enum target_error upstream_fill_physical(struct target *target, target_client cl
     ways_enter(upstream->ways);
     enum target_error error = physical_ready(upstream);
     if (error == TARGET_OK) {
-        struct target_span run = {.address = physical, .length = (size_t)length};
-        translate_written(upstream->translate, &run, 1);
+        struct target_span span = {.address = physical, .length = (size_t)length};
+        translate_written(upstream->translate, &span, 1);
         error = ways_fill(upstream->ways, physical, length, byte, done);
-        translate_written(upstream->translate, &run, 1);
+        translate_written(upstream->translate, &span, 1);
     }
     ways_leave(upstream->ways);
     return error;
@@ -197,45 +201,45 @@ static size_t parse_dump(const char *text, uint8_t *bytes, size_t length)
     return count;
 }
 
-static enum target_error live_run(struct upstream *upstream, target_client client, unsigned cpu,
-                                  struct target_span *run, struct buffer *text)
+static enum target_error live_span(struct upstream *upstream, target_client client, unsigned cpu,
+                                   struct target_span *span, struct buffer *text)
 {
     char line[64], message[128];
     uint64_t address;
-    run->done = 0;
-    run->error = translate_narrow(upstream->translate, client, cpu, run->address, &address);
-    if (run->error != TARGET_OK || run->length == 0)
-        return run->error;
+    span->done = 0;
+    span->error = translate_narrow(upstream->translate, client, cpu, span->address, &address);
+    if (span->error != TARGET_OK || span->length == 0)
+        return span->error;
     buffer_clear(text);
-    snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, run->length, address);
-    run->error =
+    snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, span->length, address);
+    span->error =
         monitor_run(&upstream->stub.monitor, client, stub_monitor_cpu(&upstream->stub, cpu), line,
                     text, message, sizeof message);
-    if (run->error == TARGET_OK) {
-        run->done = parse_dump(monitor_printed(text), run->bytes, run->length);
-        run->error = run->done == run->length ? TARGET_OK : TARGET_FAULT;
+    if (span->error == TARGET_OK) {
+        span->done = parse_dump(monitor_printed(text), span->bytes, span->length);
+        span->error = span->done == span->length ? TARGET_OK : TARGET_FAULT;
     }
-    return run->error;
+    return span->error;
 }
 
 enum target_error upstream_read_live(struct target *target, target_client client, unsigned cpu,
-                                     struct target_span *runs, size_t count)
+                                     struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= upstream->stub.processors)
         error = TARGET_INVALID;
     if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
-        return upstream_read_virtual(target, client, cpu, runs, count);
-    if (error == TARGET_OK && !upstream->stub.qemu)
+        return upstream_read_virtual(target, client, cpu, spans, count);
+    if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_RUNNING;
-    refuse_runs(runs, count, error);
+    refuse_spans(spans, count, error);
     if (error != TARGET_OK)
         return error;
     struct buffer text = {0};
     ways_enter(upstream->ways);
     for (size_t i = 0; i < count; i++) {
-        enum target_error one = live_run(upstream, client, cpu, &runs[i], &text);
+        enum target_error one = live_span(upstream, client, cpu, &spans[i], &text);
         error = error == TARGET_OK ? one : error;
     }
     ways_leave(upstream->ways);

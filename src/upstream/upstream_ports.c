@@ -1,8 +1,11 @@
 /* The processor's port space. */
-#include "upstream/upstream_internal.h"
+#include "upstream/upstream_ports.h"
 
 #include "upstream/link/monitor_text.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
 #include "upstream/ways/way.h"
+#include "upstream/ways/ways.h"
 
 #include <stdio.h>
 
@@ -61,7 +64,7 @@ enum target_error upstream_ports_out(struct target *target, target_client client
 {
     struct upstream *upstream = upstream_of(target);
     (void)client;
-    if (!upstream->attached || !upstream->info.ports)
+    if (!run_state_attached(&upstream->state) || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
     enum target_error error = ways_ports_out(upstream->ways, writes, count, message, message_size);

@@ -1,8 +1,12 @@
 /* Resuming, in our words or in those of a client, and waiting for the stop. */
-#include "upstream/upstream_internal.h"
+#include "upstream/upstream_run.h"
+
+#include "upstream/run/run_control.h"
+#include "upstream/upstream.h"
+#include "upstream/upstream_kind.h"
+#include "upstream/ways/ways.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* A caller that always has something more to write does not keep the others from resuming. */
 #define FLUSHES_MOST 1000
@@ -45,35 +49,14 @@ enum target_error upstream_resume(struct target *target, target_client client,
     return error;
 }
 
-static bool starts_with(const char *payload, size_t length, const char *start)
-{
-    return length >= strlen(start) && memcmp(payload, start, strlen(start)) == 0;
-}
-
-/* Requests that resume the target, and leave the connection usable. */
-static bool resume_allowed(const struct upstream *upstream, const char *payload, size_t length)
-{
-    if (starts_with(payload, length, "vCont;"))
-        return true;
-    if (starts_with(payload, length, "vRun;"))
-        return !upstream->stub.qemu;
-    /* A QEMU that does not record aborts on these. */
-    if (length == 2 && memcmp(payload, "bc", 2) == 0)
-        return strstr(upstream->info.features, "ReverseContinue+") != NULL;
-    if (length == 2 && memcmp(payload, "bs", 2) == 0)
-        return strstr(upstream->info.features, "ReverseStep+") != NULL;
-    if (length == 1 && payload[0] == 'k') /* a QEMU is ended by its monitor */
-        return !upstream->stub.qemu;
-    return length > 0 && memchr("cCsS", payload[0], 4) != NULL;
-}
-
 enum target_error upstream_resume_packet(struct target *target, target_client client,
                                          uint64_t thread, const void *payload, size_t length,
                                          char *message, size_t message_size)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
-    if (error == TARGET_OK && !resume_allowed(upstream, payload, length))
+    if (error == TARGET_OK &&
+        !upstream->kind->resume_allowed(upstream->info.features, payload, length))
         error = TARGET_INVALID;
     if (error != TARGET_OK)
         return error;

@@ -1,25 +1,44 @@
-#include "upstream/upstream_internal.h"
+/* Hides that the target is made of parts: puts them together, and into one table of functions. */
+#include "upstream/upstream_target.h"
 
 #include "base/log.h"
+#include "upstream/gdbserver.h"
+#include "upstream/link/qmp.h"
 #include "upstream/machine/attach.h"
+#include "upstream/run/run_control.h"
+#include "upstream/translate/translate.h"
+#include "upstream/upstream.h"
+#include "upstream/upstream_attach.h"
+#include "upstream/upstream_loss.h"
+#include "upstream/upstream_memory.h"
+#include "upstream/upstream_packets.h"
+#include "upstream/upstream_ports.h"
+#include "upstream/upstream_run.h"
+#include "upstream/ways/ways.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What comes from below */
+#define ROOM "target"
+
+struct whole {
+    struct upstream upstream; /* first, and in it first the target */
+    struct upstream_connection attach;
+    struct upstream_loss loss;
+};
+
+static struct whole *whole_of(struct target *target)
+{
+    return (struct whole *)target;
+}
+
+/* What comes from below; the context is the whole, and so the upstream in it */
 
 static void on_state(void *context, enum target_state state, const char *text)
 {
     struct upstream *upstream = context;
     if (upstream->listener.state_changed)
         upstream->listener.state_changed(upstream->listener.context, state, text);
-}
-
-void upstream_memory_changed(struct upstream *upstream)
-{
-    translate_all_changed(upstream->translate);
-    if (upstream->listener.memory_changed)
-        upstream->listener.memory_changed(upstream->listener.context);
 }
 
 static void on_memory(void *context)
@@ -43,7 +62,7 @@ static void on_resumed(void *context)
 static void on_stopped(void *context, bool running, const char *reply)
 {
     struct upstream *upstream = context;
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         run_control_stopped(upstream->run, running, reply);
 }
 
@@ -53,6 +72,16 @@ static void on_refused(void *context, const char *reply)
     run_control_refused(upstream->run, reply);
 }
 
+static void on_lost(void *context, const char *reason)
+{
+    upstream_loss_of_stub(&whole_of(context)->loss, reason);
+}
+
+static void on_qmp_closed(void *context, const char *reason)
+{
+    upstream_loss_of_monitor(&whole_of(context)->loss, reason);
+}
+
 static void on_event(void *context, const char *name, json_t *data)
 {
     struct upstream *upstream = context;
@@ -60,17 +89,11 @@ static void on_event(void *context, const char *name, json_t *data)
     log_debug(ROOM, "QMP event %s", name);
     if (strcmp(name, "DEVICE_DELETED") == 0 || strcmp(name, "MEMORY_DEVICE_SIZE_CHANGE") == 0)
         translate_map_changed(upstream->translate);
-    if (upstream->attached)
+    if (run_state_attached(&upstream->state))
         run_control_event(upstream->run, name);
 }
 
 /* What is asked from above */
-
-/* What every call needs first. */
-enum target_error upstream_ready(const struct upstream *upstream)
-{
-    return upstream->attached ? TARGET_OK : TARGET_GONE;
-}
 
 static enum target_state upstream_state(struct target *target)
 {
@@ -81,8 +104,10 @@ static const struct target_info *upstream_info(struct target *target)
 {
     struct upstream *upstream = upstream_of(target);
     /* These come and go. */
-    upstream->info.live_physical = upstream->attached && ways_live(upstream->ways);
-    upstream->info.live_virtual = upstream->attached && ways_live_virtual(upstream->ways);
+    upstream->info.live_physical =
+        run_state_attached(&upstream->state) && ways_live(upstream->ways);
+    upstream->info.live_virtual =
+        run_state_attached(&upstream->state) && ways_live_virtual(upstream->ways);
     return &upstream->info;
 }
 
@@ -175,23 +200,27 @@ static const struct target_ops operations = {
 
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
 {
-    struct upstream *upstream = calloc(1, sizeof *upstream);
-    if (!upstream)
+    struct whole *whole = calloc(1, sizeof *whole);
+    if (!whole)
         return NULL;
+    struct upstream *upstream = &whole->upstream;
+    whole->attach.upstream = upstream;
+    whole->attach.config = *config;
+    whole->loss.loop = loop;
+    whole->loss.attach = &whole->attach;
     upstream->target.ops = &operations;
-    upstream->loop = loop;
-    upstream->config = *config;
+    upstream->timeout = config->timeout;
+    upstream->kind = &gdbserver_kind; /* until something is known */
     struct rsp_listener rsp = {.context = upstream,
                                .undisturbed = on_undisturbed,
                                .resumed = on_resumed,
                                .stopped = on_stopped,
                                .refused = on_refused,
-                               .lost = upstream_on_lost};
-    struct qmp_listener qmp = {
-        .context = upstream, .event = on_event, .closed = upstream_on_qmp_closed};
+                               .lost = on_lost};
+    struct qmp_listener qmp = {.context = upstream, .event = on_event, .closed = on_qmp_closed};
     struct run_listener run = {
         .context = upstream, .state_changed = on_state, .memory_changed = on_memory};
-    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &rsp);
+    upstream->stub.rsp = rsp_client_new(loop, config->timeout, &upstream->state, &rsp);
     if (upstream->stub.rsp)
         rsp_client_set_busy_poll(upstream->stub.rsp, config->busy_poll);
     if (config->have_qmp)
@@ -201,13 +230,28 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     upstream->ways = upstream->translate ? ways_new(loop, config->timeout, &upstream->stub,
                                                     upstream->translate, &config->ways)
                                          : NULL;
-    upstream->run = run_control_new(loop, &upstream->stub, upstream->qmp, &run);
+    upstream->run = run_control_new(loop, &upstream->state, &upstream->stub, upstream->qmp, &run);
     if (!upstream->stub.rsp || (config->have_qmp && !upstream->qmp) || !upstream->translate ||
         !upstream->ways || !upstream->run) {
         upstream_free(&upstream->target);
         return NULL;
     }
     return &upstream->target;
+}
+
+enum target_error upstream_attach(struct target *target, char *message, size_t size)
+{
+    return upstream_attach_try(&whole_of(target)->attach, message, size);
+}
+
+void upstream_call_off(struct target *target)
+{
+    upstream_loss_call_off(&whole_of(target)->loss);
+}
+
+void upstream_detach(struct target *target)
+{
+    upstream_loss_detach(&whole_of(target)->loss);
 }
 
 void upstream_free(struct target *target)
@@ -222,5 +266,5 @@ void upstream_free(struct target *target)
     ways_free(upstream->ways);
     translate_free(upstream->translate);
     attach_forget(&upstream->stub);
-    free(upstream);
+    free(whole_of(target));
 }

@@ -21,7 +21,7 @@ import sys
 
 # Each layer, and those that its files may use besides their own. What a layer may use, it may use of these only: a
 # layer that is not named is not allowed. The first prefix that fits decides, so longer ones come first.
-_LINK = ("src/upstream/types", "src/rsp/", "src/base/")
+_LINK = ("src/upstream/types", "src/upstream/run_state", "src/rsp/", "src/base/")
 _MACHINE = ("src/upstream/link/", "src/upstream/found", *_LINK)
 _RUN = ("src/upstream/machine/", *_MACHINE)
 _WAYS = ("src/upstream/translate/", *_RUN)
@@ -34,6 +34,7 @@ LAYERS = (
     ("src/rsp/", ("src/base/",)),
     ("src/upstream/types", ()),
     ("src/upstream/found", ()),
+    ("src/upstream/run_state", ("src/upstream/types", "src/base/")),
     ("src/upstream/target", ("src/upstream/types",)),
     ("src/upstream/link/", _LINK),
     ("src/upstream/machine/", _MACHINE),

@@ -537,6 +537,7 @@ static void serve_gdb(void *arg)
         machine->connects++;
         machine->acks = true;
         fake_stub_init(&machine->stub, fd);
+        machine->stub.patient = machine->patient;
         serve_connection(machine);
         fake_stub_free(&machine->stub);
         if (machine->qmp_fd >= 0 && machine->closing)
@@ -595,7 +596,7 @@ void fake_machine_stop(struct fake_machine *machine)
 void fake_machine_run(struct fake_machine *machine, bool run)
 {
     set_running(machine, run);
-    if (!run && (!machine->silent_stops || machine->asked_to_run))
+    if (!run && machine->stub.fd >= 0 && (!machine->silent_stops || machine->asked_to_run))
         fake_stub_packet(&machine->stub, "T02thread:01;");
     machine->asked_to_run = false;
 }
@@ -604,7 +605,8 @@ void fake_machine_halt(struct fake_machine *machine, const char *reply)
 {
     set_running(machine, false);
     machine->asked_to_run = false;
-    fake_stub_packet(&machine->stub, reply);
+    if (machine->stub.fd >= 0)
+        fake_stub_packet(&machine->stub, reply);
 }
 
 unsigned fake_machine_count(const struct fake_machine *machine, const char *start)

@@ -47,6 +47,10 @@ struct fake_machine {
     const char *architecture;
     const char *version, *status; /* its monitor's words; status: while it is halted */
 
+    /* as QEMU, it takes no notice of what is no packet while it is halted: an interrupt that comes
+     * too late, what is left of a packet that has halted it. Else that fails the test */
+    bool patient;
+
     unsigned ranges; /* that many more in its map, from MACHINE_RANGES on */
     uint64_t root;   /* of its page tables, in its memory; 0: pages says */
 

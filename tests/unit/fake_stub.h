@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct fake_stub {
+    bool patient; /* bytes that are no packets do not fail the test; fake_stub_init clears it */
     int fd;
     struct buffer in;
     struct packet_reader reader;

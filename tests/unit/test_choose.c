@@ -1,6 +1,7 @@
 /* In which order the ways are asked, on rows that do nothing but tell. */
 #include "upstream/ways/choose.h"
 
+#include "upstream/run_state.h"
 #include "upstream/translate/translate.h"
 #include "upstream/ways/hold.h"
 #include "upstream/ways/spans.h"
@@ -127,13 +128,15 @@ static struct way *make_c(const struct way_context *of)
 }
 
 static struct ev_loop *loop;
+static struct run_state state;
 
 static void setup(void)
 {
     static const struct way_ops *const table[] = {&a, &b, &c};
     static const struct rsp_listener nobody;
     loop = ev_loop_new(EVFLAG_AUTO);
-    stub = (struct stub){.rsp = rsp_client_new(loop, 1, &nobody)};
+    state = (struct run_state){0};
+    stub = (struct stub){.rsp = rsp_client_new(loop, 1, &state, &nobody)};
     context = (struct way_context){.stub = &stub, .translate = translate_new(&stub)};
     rows = (struct way_rows){.context = &context};
     ck_assert(rows_make(&rows, table, 3));

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_stub.h"
+#include "upstream/run_state.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@ static struct stage {
     struct ev_loop *loop;
     struct fake_stub stub;
     struct rsp_client *client;
+    struct run_state state;
     task_fn *script;
     /* what the listener was told */
     unsigned resumed, stopped, strays, refused, lost;
@@ -159,10 +161,11 @@ static void play(task_fn *script, double timeout)
                                     .stopped = on_stopped,
                                     .refused = on_refused,
                                     .lost = on_lost};
-    stage.client = rsp_client_new(stage.loop, timeout, &listener);
+    stage.client = rsp_client_new(stage.loop, timeout, &stage.state, &listener);
     ck_assert_ptr_nonnull(stage.client);
     fake_stub_init(&stage.stub, fds[1]);
     rsp_client_adopt(stage.client, fds[0]);
+    run_state_take(&stage.state, RUN_FOUND_HALTED);
     stage.script = script;
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "script", run_script, NULL));
     ev_run(stage.loop, 0);
@@ -874,6 +877,7 @@ SCRIPT(noise_without_end)
         fake_stub_free(&stage.stub);
         fake_stub_init(&stage.stub, fds[1]);
         rsp_client_adopt(stage.client, fds[0]);
+        run_state_take(&stage.state, RUN_FOUND_HALTED);
         stage.lost = 0;
         post(&request, "m0,1");
         fake_stub_expect(&stage.stub, "m0,1");
@@ -1005,6 +1009,7 @@ SCRIPT(a_second_connection_starts_afresh)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     fake_stub_init(&stage.stub, fds[1]);
     rsp_client_adopt(stage.client, fds[0]);
+    run_state_take(&stage.state, RUN_FOUND_HALTED);
     ck_assert(a.done);
     ck_assert_int_eq(a.operation.error, TARGET_GONE);
     post_at(&a, "m0,1", 1, RSP_SPACE_ANY);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_stub.h"
+#include "upstream/run_state.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ static struct stage {
     struct ev_loop *loop;
     struct fake_stub stub;
     struct rsp_client *client;
+    struct run_state state;
     task_fn *script;
     struct rsp_operation step, other;
     unsigned steps_done, others_done;
@@ -71,10 +73,11 @@ static void play(task_fn *script)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     struct rsp_listener listener = {
         .resumed = on_resumed, .stopped = on_stopped, .refused = on_refused, .lost = on_lost};
-    stage.client = rsp_client_new(stage.loop, 5., &listener);
+    stage.client = rsp_client_new(stage.loop, 5., &stage.state, &listener);
     ck_assert_ptr_nonnull(stage.client);
     fake_stub_init(&stage.stub, fds[1]);
     rsp_client_adopt(stage.client, fds[0]);
+    run_state_take(&stage.state, RUN_FOUND_HALTED);
     stage.script = script;
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "script", run_script, NULL));
     ev_run(stage.loop, 0);

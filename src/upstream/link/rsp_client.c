@@ -67,7 +67,8 @@ bool rsp_client_intruded(const struct rsp_client *client)
 static void last_words(struct rsp_client *client)
 {
     const struct rsp_queue *queue = &client->queue;
-    if (!rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 0) && queue->spaces && !queue->run.running)
+    if (!rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 0) && queue->spaces &&
+        !rsp_run_moving(&queue->run))
         rsp_wire_last_words(&client->wire, LEAVE_SPACE);
 }
 
@@ -107,7 +108,7 @@ void rsp_client_close(struct rsp_client *client)
 static void pump(struct rsp_client *client)
 {
     rsp_queue_pump(&client->queue);
-    if (client->queue.run.taken) /* without acks it counts as taken once it is sent */
+    if (rsp_run_taken(&client->queue.run)) /* without acks it counts as taken once it is sent */
         do_later(client);
     stream_flush(&client->wire.stream);
 }
@@ -119,7 +120,7 @@ static void settle_turn(void *context)
 {
     struct rsp_client *client = context;
     struct rsp_queue *queue = &client->queue;
-    if (queue->run.taken)
+    if (rsp_run_taken(&queue->run))
         rsp_queue_finish_resume(queue, TARGET_OK, "");
     if (rsp_run_interrupt_due(&queue->run))
         rsp_queue_send_interrupt(queue);
@@ -159,7 +160,7 @@ static void on_event(void *context, enum packet_event event)
 static bool is_awaited(const void *context)
 {
     const struct rsp_client *client = context;
-    return client->queue.flight.first || client->queue.run.interrupt_sent;
+    return client->queue.flight.first || rsp_run_stop_owed(&client->queue.run);
 }
 
 static void on_failed(void *context)
@@ -188,8 +189,9 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
 
 static bool undisturbed(const struct rsp_client *client)
 {
-    return !client->queue.run.doubted && (!client->listener.undisturbed ||
-                                          client->listener.undisturbed(client->listener.context));
+    return !rsp_run_doubted(&client->queue.run) &&
+           (!client->listener.undisturbed ||
+            client->listener.undisturbed(client->listener.context));
 }
 
 /* Nothing to do: back into the virtual space, now or, where the target may run, later. */
@@ -199,7 +201,7 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct rsp_client *client = timer->data;
     struct rsp_queue *queue = &client->queue;
-    if (!queue->flight.first && !queue->turns.first && !queue->run.running &&
+    if (!queue->flight.first && !queue->turns.first && !rsp_run_moving(&queue->run) &&
         !client->wire.stream.failing && rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 1) &&
         undisturbed(client))
         rsp_queue_send_switch(queue, RSP_MODE_SPACE, 0);
@@ -209,7 +211,7 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* The outer side */
 
-struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout,
+struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout, struct run_state *state,
                                   const struct rsp_listener *listener)
 {
     struct rsp_client *client = calloc(1, sizeof *client);
@@ -224,7 +226,7 @@ struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout,
                                             .turn = settle_turn,
                                             .silent = on_silent,
                                             .failed = on_failed});
-    rsp_queue_init(&client->queue, &client->wire, &client->listener);
+    rsp_queue_init(&client->queue, &client->wire, state, &client->listener);
     rsp_replies_init(&client->replies, &client->wire, &client->queue);
     ev_init(&client->idle, on_idle);
     ev_init(&client->later, on_later);
@@ -324,7 +326,7 @@ enum target_error rsp_client_submit(struct rsp_client *client, struct rsp_operat
 {
     if (!rsp_wire_live(&client->wire))
         return TARGET_GONE;
-    if (client->queue.run.running || rsp_client_resuming(client))
+    if (rsp_run_moving(&client->queue.run) || rsp_client_resuming(client))
         return TARGET_RUNNING;
     return rsp_queue_add(&client->queue, operation);
 }
@@ -380,26 +382,26 @@ bool rsp_client_busy(const struct rsp_client *client)
 
 bool rsp_client_resuming(const struct rsp_client *client)
 {
-    return client->queue.run.resume != NULL || rsp_step_checking(&client->queue.step);
+    return rsp_run_resuming(&client->queue.run);
 }
 
 bool rsp_client_running(const struct rsp_client *client)
 {
-    return client->queue.run.running || rsp_step_checking(&client->queue.step);
+    return run_state_runs(client->queue.run.state);
 }
 
 void rsp_client_set_running(struct rsp_client *client, bool running)
 {
     struct rsp_queue *queue = &client->queue;
-    if (client->wire.stream.fd < 0 || queue->run.running == running)
+    if (client->wire.stream.fd < 0 || rsp_run_moving(&queue->run) == running)
         return;
     if (running) {
+        rsp_queue_drop(queue, TARGET_RUNNING);
         rsp_run_by_another(&queue->run);
         rsp_modes_forget(&queue->modes, false);
-        rsp_queue_drop(queue, TARGET_RUNNING);
         do_later(client);
     } else {
-        rsp_queue_halted(queue);
+        rsp_queue_halted(queue, RUN_SEEN_HALTED);
         rsp_run_tolerate(&queue->run);
         rsp_queue_finish_resume(queue, TARGET_OK, "");
         rsp_queue_watch(queue);
@@ -408,18 +410,17 @@ void rsp_client_set_running(struct rsp_client *client, bool running)
 
 void rsp_client_doubt(struct rsp_client *client, bool doubted)
 {
-    if (client->wire.stream.fd < 0 || client->queue.run.doubted == doubted)
+    struct run_state *state = client->queue.run.state;
+    if (client->wire.stream.fd < 0 || run_state_is(state, RUN_DOUBTED) == doubted)
         return;
-    rsp_run_doubt(&client->queue.run, doubted);
+    run_state_take(state, doubted ? RUN_DOUBT : RUN_DOUBT_OVER);
     if (!doubted)
         do_later(client); /* what has waited goes out */
 }
 
 void rsp_client_interrupt(struct rsp_client *client)
 {
-    rsp_step_interrupt(&client->queue.step);
-    if (client->wire.stream.fd < 0 || client->queue.run.interrupt_sent ||
-        !rsp_run_want_interrupt(&client->queue.run))
+    if (!rsp_run_want_interrupt(&client->queue.run))
         return;
     rsp_queue_send_interrupt(&client->queue);
     stream_flush(&client->wire.stream);

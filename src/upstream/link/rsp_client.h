@@ -29,10 +29,13 @@ struct buffer;
 struct busy_poll;
 struct endpoint;
 struct rsp_client;
+struct run_state;
 
-/* timeout: seconds of silence with a request outstanding after which the target is lost. NULL: out
- * of memory. */
-struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout,
+/* timeout: seconds of silence with a request outstanding after which the target is lost. state: as
+ * at first, it must outlive the client; from the connect on the client moves it, up to
+ * RUN_ATTACHING, and once its owner has said that the target is attached to it takes resumes. NULL:
+ * out of memory. */
+struct rsp_client *rsp_client_new(struct ev_loop *loop, double timeout, struct run_state *state,
                                   const struct rsp_listener *listener);
 /* Closes. No request may be outstanding in a task that still waits for it. */
 void rsp_client_free(struct rsp_client *client);

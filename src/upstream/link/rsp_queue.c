@@ -32,13 +32,14 @@ static void on_step_stopped(void *context, const char *reply)
         queue->listener->stopped(queue->listener->context, true, reply);
 }
 
-void rsp_queue_init(struct rsp_queue *queue, struct rsp_wire *wire,
+void rsp_queue_init(struct rsp_queue *queue, struct rsp_wire *wire, struct run_state *state,
                     const struct rsp_listener *listener)
 {
     struct rsp_step_events events = {
         .context = queue, .again = on_again, .stopped = on_step_stopped};
     *queue = (struct rsp_queue){.wire = wire, .listener = listener};
-    rsp_step_init(&queue->step, &queue->modes, &events);
+    rsp_run_init(&queue->run, state);
+    rsp_step_init(&queue->step, &queue->modes, state, &events);
 }
 
 void rsp_queue_free(struct rsp_queue *queue)
@@ -103,7 +104,7 @@ enum target_error rsp_queue_add(struct rsp_queue *queue, struct rsp_operation *o
 
 bool rsp_queue_owed(const struct rsp_queue *queue)
 {
-    return queue->flight.first || (queue->run.running && queue->run.interrupt_sent);
+    return queue->flight.first || rsp_run_stop_owed(&queue->run);
 }
 
 void rsp_queue_watch(struct rsp_queue *queue)
@@ -144,7 +145,6 @@ static void send_resume(struct rsp_queue *queue)
     if (queue->wire->stream.failing)
         return;
     rsp_run_sent(&queue->run, queue->wire->acks);
-    rsp_step_sent(&queue->step);
     rsp_modes_forget(&queue->modes, false);
     if (queue->listener->resumed)
         queue->listener->resumed(queue->listener->context);
@@ -188,8 +188,9 @@ static bool send_next(struct rsp_queue *queue)
 void rsp_queue_pump(struct rsp_queue *queue)
 {
     const struct rsp_wire *wire = queue->wire;
-    while (rsp_wire_live(wire) && !queue->run.running && !queue->held && !queue->run.doubted &&
-           rsp_flight_room(&queue->flight, depth_now(queue)) && wire->stream.out.length < OUT_MOST)
+    while (rsp_wire_live(wire) && !rsp_run_moving(&queue->run) && !queue->held &&
+           !rsp_run_doubted(&queue->run) && rsp_flight_room(&queue->flight, depth_now(queue)) &&
+           wire->stream.out.length < OUT_MOST)
         if (!send_next(queue))
             break;
     rsp_queue_watch(queue);
@@ -212,16 +213,15 @@ void rsp_queue_answered(struct rsp_queue *queue, struct rsp_operation *operation
     rsp_flight_remove(&queue->flight, operation);
 }
 
-void rsp_queue_halted(struct rsp_queue *queue)
+void rsp_queue_halted(struct rsp_queue *queue, enum run_input input)
 {
-    rsp_run_halted(&queue->run);
+    rsp_run_halted(&queue->run, input);
     rsp_modes_forget(&queue->modes, false);
 }
 
 void rsp_queue_finish_resume(struct rsp_queue *queue, enum target_error error, const char *reply)
 {
     struct rsp_operation *operation = queue->run.resume;
-    rsp_run_taken(&queue->run, false);
     if (!operation)
         return;
     rsp_run_forget_resume(&queue->run);
@@ -247,7 +247,8 @@ void rsp_queue_refuse_front(struct rsp_queue *queue, enum target_error error)
     } else {
         operation = queue->run.resume;
         rsp_run_forget_resume(&queue->run);
-        rsp_run_drop_interrupt(&queue->run);
+        if (operation && !run_state_is(queue->run.state, RUN_LOOKING))
+            rsp_run_halted(&queue->run, RUN_CALLED_OFF);
         rsp_step_refused(&queue->step);
     }
     if (operation)
@@ -257,7 +258,7 @@ void rsp_queue_refuse_front(struct rsp_queue *queue, enum target_error error)
 void rsp_queue_drop(struct rsp_queue *queue, enum target_error error)
 {
     struct rsp_operation *resume = queue->run.resume;
-    bool in_flight = queue->run.resume_sent;
+    bool in_flight = rsp_run_in_flight(&queue->run);
     rsp_flight_drop(&queue->flight, error, &queue->dropped);
     rsp_turns_drop(&queue->turns, error, &queue->dropped);
     rsp_run_forget_resume(&queue->run);

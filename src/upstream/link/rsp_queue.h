@@ -32,8 +32,8 @@ struct rsp_queue {
     double last_reply;             /* by clock_now() */
 };
 
-/* wire and listener must outlive it. */
-void rsp_queue_init(struct rsp_queue *queue, struct rsp_wire *wire,
+/* wire, state and listener must outlive it. */
+void rsp_queue_init(struct rsp_queue *queue, struct rsp_wire *wire, struct run_state *state,
                     const struct rsp_listener *listener);
 /* Nothing may be left in it but what belongs to the queue itself. */
 void rsp_queue_free(struct rsp_queue *queue);
@@ -58,8 +58,8 @@ void rsp_queue_refuse_front(struct rsp_queue *queue, enum target_error error);
 void rsp_queue_send_interrupt(struct rsp_queue *queue);
 /* The reply to it has come. */
 void rsp_queue_answered(struct rsp_queue *queue, struct rsp_operation *operation);
-/* The target has stopped. */
-void rsp_queue_halted(struct rsp_queue *queue);
+/* The target is halted; input: as rsp_run_halted. */
+void rsp_queue_halted(struct rsp_queue *queue, enum run_input input);
 /* The resume was taken, or refused: tell its caller. */
 void rsp_queue_finish_resume(struct rsp_queue *queue, enum target_error error, const char *reply);
 

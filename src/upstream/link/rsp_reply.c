@@ -36,7 +36,7 @@ void rsp_replies_fail_resumed(struct rsp_replies *replies)
 /* A reply was taken. Never while the target runs: the byte would stop it. */
 static void acknowledge(struct rsp_replies *replies)
 {
-    if (replies->wire->acks && !replies->queue->run.running)
+    if (replies->wire->acks && !rsp_run_moving(&replies->queue->run))
         rsp_wire_append_byte(replies->wire, '+');
 }
 
@@ -140,16 +140,17 @@ static void take_while_running(struct rsp_replies *replies)
     if (is_output(&replies->wire->reader))
         return; /* console output of the target; not acknowledged, for the target may run on */
     if (reply[0] == 'T' || reply[0] == 'S') {
-        rsp_queue_halted(replies->queue);
+        bool looked_at = rsp_step_stopped(&replies->queue->step, reply);
+        rsp_queue_halted(replies->queue, looked_at ? RUN_STEP_ANSWERED : RUN_STOPPED);
         acknowledge(replies);
         rsp_queue_finish_resume(replies->queue, TARGET_OK, "");
-        if (!rsp_step_stopped(&replies->queue->step, reply) && replies->queue->listener->stopped)
+        if (!looked_at && replies->queue->listener->stopped)
             replies->queue->listener->stopped(replies->queue->listener->context, true, reply);
     } else if (reply[0] == 'W' || reply[0] == 'X') {
         take_exit(replies, reply);
-    } else if (replies->queue->run.resumed &&
+    } else if (rsp_run_ours(&replies->queue->run) &&
                (reply[0] == 'E' || replies->wire->reader.length == 0)) {
-        rsp_queue_halted(replies->queue);
+        rsp_queue_halted(replies->queue, RUN_REFUSED);
         acknowledge(replies);
         rsp_queue_finish_resume(replies->queue,
                                 reply[0] == 'E' ? TARGET_FAILED : TARGET_UNSUPPORTED, reply);
@@ -182,7 +183,7 @@ static void take_packet(struct rsp_replies *replies)
 {
     const char *reply = (const char *)replies->wire->reader.payload;
     log_trace("target", "<- %.80s", reply);
-    if (replies->queue->run.running) {
+    if (rsp_run_moving(&replies->queue->run)) {
         take_while_running(replies);
         return;
     }
@@ -208,12 +209,8 @@ static void take_packet(struct rsp_replies *replies)
 
 static void take_ack(struct rsp_replies *replies)
 {
-    const struct rsp_operation *operation = rsp_flight_ack(&replies->queue->flight);
-    if (!operation)
-        return;
-    rsp_wire_progress(replies->wire);
-    if (operation == replies->queue->run.resume)
-        rsp_run_taken(&replies->queue->run, true);
+    if (rsp_flight_ack(&replies->queue->flight))
+        rsp_wire_progress(replies->wire);
 }
 
 static void take_nak(struct rsp_replies *replies)
@@ -239,8 +236,9 @@ static void take_nak(struct rsp_replies *replies)
 static void take_bad_checksum(struct rsp_replies *replies)
 {
     struct rsp_operation *operation = replies->queue->flight.first;
-    if (!replies->wire->acks || replies->queue->run.running || replies->queue->flight.count != 1 ||
-        operation->kind == RSP_COMMAND || replies->queue->flight.retries >= RETRIES_MOST) {
+    if (!replies->wire->acks || rsp_run_moving(&replies->queue->run) ||
+        replies->queue->flight.count != 1 || operation->kind == RSP_COMMAND ||
+        replies->queue->flight.retries >= RETRIES_MOST) {
         stream_fail(&replies->wire->stream, "a packet with a bad checksum");
         return;
     }

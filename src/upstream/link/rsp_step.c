@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "upstream/link/rsp_modes.h"
 #include "upstream/link/step_text.h"
+#include "upstream/run_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,10 +14,10 @@
 /* Times that one is made again. A true `jmp .` changes nothing either, and loses nothing by it. */
 #define AGAIN_MOST 3
 
-void rsp_step_init(struct rsp_step *step, struct rsp_modes *modes,
+void rsp_step_init(struct rsp_step *step, struct rsp_modes *modes, struct run_state *state,
                    const struct rsp_step_events *events)
 {
-    *step = (struct rsp_step){.modes = modes, .events = *events};
+    *step = (struct rsp_step){.modes = modes, .state = state, .events = *events};
 }
 
 bool rsp_step_owns(const struct rsp_step *step, const struct rsp_operation *operation)
@@ -33,7 +34,6 @@ static void look(struct rsp_step *step)
 void rsp_step_begin(struct rsp_step *step, const struct rsp_operation *resume, bool under_way)
 {
     rsp_step_end(step);
-    step->interrupted = false;
     if (resume->step_thread == 0 || under_way)
         return;
     buffer_clear(&step->packet);
@@ -52,7 +52,6 @@ void rsp_step_begin(struct rsp_step *step, const struct rsp_operation *resume, b
 void rsp_step_end(struct rsp_step *step)
 {
     step->thread = 0;
-    step->checking = false;
     step->due = RSP_STEP_NOTHING;
 }
 
@@ -64,28 +63,24 @@ void rsp_step_free(struct rsp_step *step)
     buffer_free(&step->stop);
 }
 
-void rsp_step_sent(struct rsp_step *step)
+static bool is_looking(const struct rsp_step *step)
 {
-    step->checking = false;
+    return run_state_is(step->state, RUN_LOOKING);
 }
 
 static void tell_stop(struct rsp_step *step)
 {
     rsp_step_end(step);
+    run_state_take(step->state, RUN_STEP_MADE);
     step->events.stopped(step->events.context, (const char *)buffer_bytes(&step->stop));
 }
 
 void rsp_step_refused(struct rsp_step *step)
 {
-    if (step->checking)
+    if (is_looking(step))
         tell_stop(step);
     else
         rsp_step_end(step);
-}
-
-void rsp_step_interrupt(struct rsp_step *step)
-{
-    step->interrupted = true;
 }
 
 /* The stub has told of the stop itself, or will end: nothing is left to do. */
@@ -123,7 +118,7 @@ static void on_looked(struct rsp_operation *operation)
         return;
     }
     bool known = step->selected && are_registers(operation->reply, operation->reply_length);
-    if (!step->checking) {
+    if (!is_looking(step)) {
         buffer_clear(&step->before);
         if (!known || !buffer_append(&step->before, operation->reply, operation->reply_length))
             rsp_step_end(step);
@@ -131,7 +126,7 @@ static void on_looked(struct rsp_operation *operation)
     }
     if (known && operation->reply_length == step->before.length &&
         memcmp(operation->reply, buffer_bytes(&step->before), step->before.length) == 0 &&
-        !step->interrupted && step->again < AGAIN_MOST)
+        !run_state_is(step->state, RUN_HALT_WANTED) && step->again < AGAIN_MOST)
         make_again(step);
     else
         tell_stop(step);
@@ -176,18 +171,13 @@ struct rsp_operation *rsp_step_next(struct rsp_step *step)
 bool rsp_step_stopped(struct rsp_step *step, const char *reply)
 {
     buffer_clear(&step->stop);
-    if (step->thread == 0 || step->interrupted || step->again >= AGAIN_MOST ||
+    if (step->thread == 0 || !run_state_allows(step->state, RUN_STEP_ANSWERED) ||
+        run_state_is(step->state, RUN_HALT_WANTED) || step->again >= AGAIN_MOST ||
         !step_text_ended(reply, step->thread) ||
         !buffer_append(&step->stop, reply, strlen(reply) + 1)) {
         rsp_step_end(step);
         return false;
     }
-    step->checking = true;
     look(step);
     return true;
-}
-
-bool rsp_step_checking(const struct rsp_step *step)
-{
-    return step->checking;
 }

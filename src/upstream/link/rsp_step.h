@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct rsp_modes;
+struct run_state;
 
 /* What the watch leads to. Called from an operation's done, or in rsp_step_refused. */
 struct rsp_step_events {
@@ -28,12 +29,12 @@ enum rsp_step_due { RSP_STEP_NOTHING, RSP_STEP_SELECT, RSP_STEP_LOOK };
 struct rsp_step {
     struct rsp_step_events events;
     struct rsp_modes *modes;
-    uint64_t thread;       /* whose it is; 0: none is watched */
-    unsigned again;        /* how often it was made again */
-    bool interrupted;      /* somebody wants the target halted */
-    bool checking;         /* answered: the registers after it are asked for, or it is made again */
-    enum rsp_step_due due; /* what is to be sent for it next */
-    bool selected;         /* the stub is at that thread */
+    struct run_state *state; /* RUN_LOOKING: answered; the registers after it are asked for, or it
+                              * is made again */
+    uint64_t thread;         /* whose it is; 0: none is watched */
+    unsigned again;          /* how often it was made again */
+    enum rsp_step_due due;   /* what is to be sent for it next */
+    bool selected;           /* the stub is at that thread */
     uint64_t select_thread;
     char words[24];
     struct rsp_operation select, look, repeat;
@@ -42,8 +43,8 @@ struct rsp_step {
     struct buffer stop;   /* the reply to it, NUL-terminated */
 };
 
-/* modes: where the stub stands; it is told of the watch's own switches. */
-void rsp_step_init(struct rsp_step *step, struct rsp_modes *modes,
+/* modes: where the stub stands; it is told of the watch's own switches. state: of the run. */
+void rsp_step_init(struct rsp_step *step, struct rsp_modes *modes, struct run_state *state,
                    const struct rsp_step_events *events);
 void rsp_step_free(struct rsp_step *step);
 
@@ -54,19 +55,14 @@ bool rsp_step_owns(const struct rsp_step *step, const struct rsp_operation *oper
 void rsp_step_begin(struct rsp_step *step, const struct rsp_operation *resume, bool under_way);
 /* Watch no more. */
 void rsp_step_end(struct rsp_step *step);
-/* The resume goes out. */
-void rsp_step_sent(struct rsp_step *step);
 /* The resume will not be sent. When it was a step to be made again, its stop is told now. */
 void rsp_step_refused(struct rsp_step *step);
-/* Somebody wants the target halted: it is not made again. */
-void rsp_step_interrupt(struct rsp_step *step);
 /* What is to be sent next to see how the watched thread stands; NULL: nothing. It counts as sent.
  */
 struct rsp_operation *rsp_step_next(struct rsp_step *step);
-/* The target has stopped. True: it is being looked at whether the step was made; until that is
- * known the target counts as running, and the stop is told later. */
+/* The target stops; the run state has not moved yet. True: it is to be looked at whether the step
+ * was made (RUN_STEP_ANSWERED); until that is known the target counts as running, and the stop is
+ * told later. */
 bool rsp_step_stopped(struct rsp_step *step, const char *reply);
-/* Is it being looked at? */
-bool rsp_step_checking(const struct rsp_step *step);
 
 #endif

@@ -8,6 +8,7 @@
 #include "rsp/stop_reply.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/step_text.h"
+#include "upstream/run_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,11 +22,11 @@ struct run_control {
     struct stub *stub;
     struct qmp *qmp;
     struct run_listener listener;
-    enum target_state state;
-    uint64_t changes;    /* of state, whatever it changed to */
-    char text[256];      /* why it is halted, or lost */
-    struct buffer reply; /* the same in the stub's words, whole, with its NUL */
-    bool ours;           /* it runs because we resumed it */
+    struct run_state *state;
+    enum target_state told; /* what the listener heard last */
+    uint64_t changes;       /* of what was told, whatever it changed to */
+    char text[256];         /* why it is halted, or lost */
+    struct buffer reply;    /* the same in the stub's words, whole, with its NUL */
     unsigned stop_signal;
     uint64_t stop_thread;
     /* RESUME events that our own resumes lead to: asked for, and come */
@@ -37,7 +38,8 @@ struct run_control {
     unsigned tasks;
 };
 
-struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, struct qmp *qmp,
+struct run_control *run_control_new(struct ev_loop *loop, struct run_state *state,
+                                    struct stub *stub, struct qmp *qmp,
                                     const struct run_listener *listener)
 {
     struct run_control *run = calloc(1, sizeof *run);
@@ -47,7 +49,8 @@ struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, str
     run->stub = stub;
     run->qmp = qmp;
     run->listener = *listener;
-    run->state = TARGET_STATE_LOST;
+    run->state = state;
+    run->told = TARGET_STATE_LOST;
     return run;
 }
 
@@ -58,20 +61,27 @@ void run_control_free(struct run_control *run)
     free(run);
 }
 
-/* A resume that waits in the queue is as good as done: what the target should have before it must
- * not come any more. */
+/* A loss is one for the rooms above once they were told of it, and of what it costs before that. */
 enum target_state run_control_state(const struct run_control *run)
 {
-    if (run->state == TARGET_STATE_HALTED && rsp_client_resuming(run->stub->rsp))
-        return TARGET_STATE_RUNNING;
-    return run->state;
+    return run->state->now == RUN_LOST ? run->told : run_state_told(run->state->now);
 }
 
-/* State */
-
-static void set_state(struct run_control *run, enum target_state state, const char *text)
+static bool is_lost(const struct run_control *run)
 {
-    run->state = state;
+    return !run_state_attached(run->state);
+}
+
+static bool is_halted(const struct run_control *run)
+{
+    return !is_lost(run) && !run_state_runs(run->state);
+}
+
+/* Telling */
+
+static void tell(struct run_control *run, enum target_state state, const char *text)
+{
+    run->told = state;
     run->changes++;
     snprintf(run->text, sizeof run->text, "%s", text);
     log_debug(ROOM, "the target is %s: %s",
@@ -84,6 +94,28 @@ static void set_state(struct run_control *run, enum target_state state, const ch
     if (run->listener.state_changed)
         run->listener.state_changed(run->listener.context, state, run->text);
     task_cond_broadcast(&run->changed);
+}
+
+/* QEMU's words for what no resume of the stub's ends (gdb_continue, runstate_needs_reset), and for
+ * a guest that sleeps. What waits for its disk, or has panicked, goes on. */
+static bool is_asleep(const char *status)
+{
+    return strcmp(status, "shutdown") == 0 || strcmp(status, "internal-error") == 0 ||
+           strcmp(status, "suspended") == 0;
+}
+
+/* A reset, or a stop that nobody asked for: what was asleep can be resumed. */
+static void wake(struct run_control *run)
+{
+    if (run->state->now == RUN_ASLEEP)
+        run_state_take(run->state, RUN_WOKEN);
+}
+
+/* What the monitor was to halt runs on. */
+static void goes_on(struct run_control *run)
+{
+    if (run->state->now == RUN_HALTING && !run_state_is(run->state, RUN_HALT_SENT))
+        run_state_take(run->state, RUN_GOES_ON);
 }
 
 /* Out of memory there is none. */
@@ -123,28 +155,27 @@ void run_control_attached(struct run_control *run, const char *reply)
 {
     char ignored[sizeof run->text];
     run->ended = false;
-    run->ours = false;
+    run_state_take(run->state, is_asleep(run->stub->status) ? RUN_FOUND_ASLEEP : RUN_FOUND_HALTED);
     run->resumes = run->resume_events = 0;
     describe_stop(run, reply, ignored, sizeof ignored);
-    set_state(run, TARGET_STATE_HALTED, "halted when it was attached");
+    tell(run, TARGET_STATE_HALTED, "halted when it was attached");
 }
 
 void run_control_lost(struct run_control *run, const char *reason)
 {
     keep_reply(run, rsp_client_exit(run->stub->rsp));
-    if (run->state != TARGET_STATE_LOST)
-        set_state(run, TARGET_STATE_LOST, reason);
+    if (run->told != TARGET_STATE_LOST)
+        tell(run, TARGET_STATE_LOST, reason);
 }
 
 void run_control_resumed(struct run_control *run)
 {
-    run->ours = true;
     run->resumes++;
-    if (run->state == TARGET_STATE_RUNNING) { /* a step that is made again */
+    if (run->told == TARGET_STATE_RUNNING) { /* a step that is made again */
         run->changes++;
         return;
     }
-    set_state(run, TARGET_STATE_RUNNING, "resumed");
+    tell(run, TARGET_STATE_RUNNING, "resumed");
 }
 
 void run_control_refused(struct run_control *run, const char *reply)
@@ -153,7 +184,7 @@ void run_control_refused(struct run_control *run, const char *reply)
     run->resumes--;
     snprintf(text, sizeof text, "the stub refused to resume the target (%.40s)",
              reply[0] ? reply : "empty reply");
-    set_state(run, TARGET_STATE_HALTED, text);
+    tell(run, TARGET_STATE_HALTED, text);
 }
 
 void run_control_stopped(struct run_control *run, bool running, const char *reply)
@@ -161,8 +192,9 @@ void run_control_stopped(struct run_control *run, bool running, const char *repl
     char text[sizeof run->text];
     (void)
         running; /* when it was thought to be halted it must have run in between: all is new too */
+    wake(run);
     describe_stop(run, reply, text, sizeof text);
-    set_state(run, TARGET_STATE_HALTED, text);
+    tell(run, TARGET_STATE_HALTED, text);
 }
 
 /* Tasks of its own */
@@ -188,9 +220,8 @@ static void adopt_running(struct run_control *run)
         rsp_client_fail_resumed(run->stub->rsp);
         return;
     }
-    run->ours = false;
     rsp_client_set_running(run->stub->rsp, true);
-    set_state(run, TARGET_STATE_RUNNING, "resumed by another");
+    tell(run, TARGET_STATE_RUNNING, "resumed by another");
 }
 
 static void adopt_halted(struct run_control *run, const char *status)
@@ -202,7 +233,9 @@ static void adopt_halted(struct run_control *run, const char *status)
     keep_reply(run, reply);
     snprintf(text, sizeof text, "halted by another or by itself (%.60s)", status);
     rsp_client_set_running(run->stub->rsp, false);
-    set_state(run, TARGET_STATE_HALTED, text);
+    if (is_asleep(status))
+        run_state_take(run->state, RUN_SEEN_ASLEEP);
+    tell(run, TARGET_STATE_HALTED, text);
 }
 
 /* Compare what QEMU says with what we think. False: ask again. */
@@ -226,17 +259,19 @@ static bool check_once(struct run_control *run)
     if (run->resume_events < resumes)
         run->resume_events = resumes;
     /* A stop reply that QEMU sent before the answer tells more. */
-    if (run->state == TARGET_STATE_RUNNING && !running)
+    if (run_state_runs(run->state) && !running)
         rsp_client_poll(run->stub->rsp);
     if (run->changes != changes)
-        return run->state == TARGET_STATE_LOST;
-    if (!answered || run->state == TARGET_STATE_LOST || rsp_client_resuming(run->stub->rsp))
+        return is_lost(run);
+    if (!answered || is_lost(run) || rsp_client_resuming(run->stub->rsp))
         return true; /* a resume under way is checked by itself when it was taken */
     if (resuming)
         return false;
-    if (running && run->state == TARGET_STATE_HALTED)
+    if (running && is_halted(run))
         adopt_running(run);
-    else if (!running && run->state == TARGET_STATE_RUNNING)
+    else if (running && !run->stopping)
+        goes_on(run);
+    else if (!running && !is_halted(run))
         adopt_halted(run, status);
     return true;
 }
@@ -256,7 +291,7 @@ static void check_task(void *arg)
 
 static void check(struct run_control *run)
 {
-    if (!run->qmp || run->state == TARGET_STATE_LOST)
+    if (!run->qmp || is_lost(run))
         return;
     run->check_again = true;
     if (!run->checking)
@@ -267,17 +302,19 @@ static void stop_task(void *arg)
 {
     struct run_control *run = arg;
     char message[256];
-    if (qmp_execute(run->qmp, "stop", NULL, NULL, message, sizeof message) == TARGET_OK)
+    if (qmp_execute(run->qmp, "stop", NULL, NULL, message, sizeof message) == TARGET_OK) {
         check(run);
-    else
+    } else {
         log_warning(ROOM, "the target cannot be halted: %s", message);
+        goes_on(run);
+    }
     run->stopping = false;
     task_over(run);
 }
 
 void run_control_event(struct run_control *run, const char *name)
 {
-    if (run->state == TARGET_STATE_LOST)
+    if (is_lost(run))
         return;
     if (strcmp(name, "RESUME") == 0) {
         bool expected = run->resume_events < run->resumes;
@@ -285,15 +322,16 @@ void run_control_event(struct run_control *run, const char *name)
             run->resume_events++;
         else if (rsp_client_busy(run->stub->rsp))
             rsp_client_fail_resumed(run->stub->rsp);
-        if (!expected && run->state == TARGET_STATE_HALTED) {
+        if (!expected && is_halted(run)) {
             check(run);
             rsp_client_doubt(run->stub->rsp, run->checking);
         }
     } else if (strcmp(name, "STOP") == 0) {
-        if (run->state == TARGET_STATE_RUNNING && !rsp_client_resuming(run->stub->rsp))
+        if (!is_halted(run) && !rsp_client_resuming(run->stub->rsp))
             check(run);
     } else if (strcmp(name, "RESET") == 0) {
         run->changes++;
+        wake(run);
         if (run->listener.memory_changed)
             run->listener.memory_changed(run->listener.context);
     }
@@ -356,14 +394,7 @@ static enum target_error resume(struct run_control *run, struct rsp_operation *o
 
 static enum target_error may_resume(const struct run_control *run)
 {
-    switch (run->state) {
-    case TARGET_STATE_HALTED:
-        return TARGET_OK;
-    case TARGET_STATE_RUNNING:
-        return TARGET_RUNNING;
-    default:
-        return TARGET_GONE;
-    }
+    return is_lost(run) ? TARGET_GONE : is_halted(run) ? TARGET_OK : TARGET_RUNNING;
 }
 
 enum target_error run_control_resume(struct run_control *run, target_client client,
@@ -403,18 +434,20 @@ void run_control_stop_reply(const struct run_control *run, char *reply, size_t s
 
 enum target_error run_control_interrupt(struct run_control *run)
 {
-    if (run->state == TARGET_STATE_LOST)
+    if (is_lost(run))
         return TARGET_GONE;
-    if (run->state == TARGET_STATE_HALTED) {
+    if (is_halted(run)) {
         rsp_client_interrupt(run->stub->rsp); /* a resume that is about to be sent */
         return TARGET_OK;
     }
     /* QEMU may swallow the byte when it was resumed by its monitor. */
-    if (!run->ours && run->qmp && qmp_connected(run->qmp)) {
+    if (!run_state_is(run->state, RUN_OURS) && run->qmp && qmp_connected(run->qmp)) {
         if (!run->stopping)
             run->stopping = spawn(run, "run-stop", stop_task);
-        if (run->stopping)
+        if (run->stopping) {
+            run_state_take(run->state, RUN_MONITOR_HALTS);
             return TARGET_OK;
+        }
     }
     rsp_client_interrupt(run->stub->rsp);
     return TARGET_OK;

@@ -11,6 +11,7 @@
 
 struct qmp;
 struct run_control;
+struct run_state;
 
 /* Told from the loop or a task, must not suspend. */
 struct run_listener {
@@ -20,8 +21,10 @@ struct run_listener {
     void (*memory_changed)(void *context);
 };
 
-/* stub is used once run_control_attached was called; qmp may be NULL. NULL when out of memory. */
-struct run_control *run_control_new(struct ev_loop *loop, struct stub *stub, struct qmp *qmp,
+/* state: what the stub's client moves as well, and whoever owns all three reads. stub is used once
+ * run_control_attached was called; qmp may be NULL. NULL when out of memory. */
+struct run_control *run_control_new(struct ev_loop *loop, struct run_state *state,
+                                    struct stub *stub, struct qmp *qmp,
                                     const struct run_listener *listener);
 /* Nobody may wait, no task of its own may be left: run_control_quiesce. */
 void run_control_free(struct run_control *run);
