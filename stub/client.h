@@ -58,7 +58,7 @@ struct client {
     uint64_t told_stops; /* at which stop that was */
 
     struct buffer reply;   /* of the request under way */
-    bool answered;         /* by another way than reply */
+    bool answered;         /* otherwise than by reply */
     struct buffer threads; /* qXfer:threads as it was when its reading began */
     int64_t *thread_ids;   /* qsThreadInfo: what is left to say */
     size_t thread_count, thread_next;

@@ -1,4 +1,4 @@
-/* The words by which a stranger gives itself away. */
+/* The words by which a client that does not speak RSP gives itself away. */
 #include "stub/intruder.h"
 
 #include <string.h>

@@ -20,7 +20,7 @@ struct cli_dump {
 void cli_dump_add(struct cli_dump *dump, const uint8_t *bytes, size_t size);
 void cli_dump_end(struct cli_dump *dump);
 
-/* Text of a stranger, made safe for a terminal: what is not printable ASCII comes out as \xNN. */
+/* Untrusted text, made safe for a terminal: what is not printable ASCII comes out as \xNN. */
 void cli_print_safe(FILE *out, const char *text);
 
 /* One JSON object on standard output, member by member. */

@@ -1,4 +1,4 @@
-/* What responses and notifications say, taken apart with the distrust that a stranger deserves: no
+/* What responses and notifications say, taken apart as untrusted input: no
  * state, no socket. */
 #ifndef SB_CLIENT_OUTCOME_H
 #define SB_CLIENT_OUTCOME_H

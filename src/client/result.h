@@ -1,4 +1,4 @@
-/* Results, taken apart with the distrust that a stranger deserves. */
+/* Results, taken apart as untrusted input. */
 #ifndef SB_CLIENT_RESULT_H
 #define SB_CLIENT_RESULT_H
 

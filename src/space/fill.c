@@ -72,7 +72,7 @@ static bool virtual_extent(const struct fill *fill, struct pages *pages, uint64_
     return *length > 0;
 }
 
-/* False: by writing, please. */
+/* False: it is to be written instead. */
 static bool fill_quickly(struct fill *fill, struct pages *pages)
 {
     struct session *session = fill->session;

@@ -105,8 +105,8 @@ static inline bool run_state_runs(const struct run_state *state)
     return run_state_moving(state) || run_state_is(state, RUN_LOOKING);
 }
 
-/* As the rooms above see it. A resume that was asked for is as good as done: what the target should
- * have before it must not come any more. */
+/* As the layers above see it. A resume that was asked for is as good as done: what the target
+ * should have before it must not come any more. */
 enum target_state run_state_told(enum run run);
 
 #endif

@@ -1,5 +1,5 @@
-/* The target as the rooms above see it: a small table of functions. src/upstream implements it on a
- * GDB stub and a monitor; unit tests implement it on plain arrays (tests/unit/fake_target.h).
+/* The target as the layers above see it: a small table of functions. src/upstream implements it on
+ * a GDB stub and a monitor; unit tests implement it on plain arrays (tests/unit/fake_target.h).
  *
  * Every function may suspend the calling task until the target has answered; none suspends without
  * need, so that on a fake target they work with no task at all. Each is safe to call from many
@@ -37,7 +37,7 @@ struct target_info {
     const struct description *description;
 };
 
-/* What the target tells the room above. Each may be NULL. `dirty_views` is called in the task that
+/* What the target tells the layer above. Each may be NULL. `dirty_views` is called in the task that
  * is about to resume or step the target: it writes back whatever must be in the target first, and
  * may suspend; it returns false to call the resume off (the resume then gives TARGET_FAILED with
  * message). It is called again until it had nothing to write, so that nothing slips in between it

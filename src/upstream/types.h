@@ -1,5 +1,5 @@
-/* The words in which the rooms above and below speak of a target: errors, regions, spans. Addresses
- * are the target's, 64 bits; sizes and lengths are bytes. */
+/* The words in which the layers above and below speak of a target: errors, regions, spans.
+ * Addresses are the target's, 64 bits; sizes and lengths are bytes. */
 #ifndef SB_UPSTREAM_TYPES_H
 #define SB_UPSTREAM_TYPES_H
 

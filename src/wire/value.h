@@ -1,6 +1,6 @@
 /* MessagePack values, read where they stand: nothing is copied, nothing is allocated, and an array
  * of any length costs no more than its head until its values are asked for, one after the other.
- * Bytes of a stranger: nothing beyond their end is looked at, whatever they say. How deep and how
+ * Untrusted bytes: nothing beyond their end is looked at, whatever they say. How deep and how
  * many they may be is wire/frame's concern, which has passed them before. */
 #ifndef SB_WIRE_VALUE_H
 #define SB_WIRE_VALUE_H

@@ -1,4 +1,4 @@
-/* A target made of plain arrays, for the tests of the rooms above the target: memory regions, a
+/* A target made of plain arrays, for the tests of the layers above the target: memory regions, a
  * page table for each processor, ports, a log of every operation, faults by countdown. It never
  * suspends by itself: a hook may, before and after each operation, so that tests with tasks choose
  * where calls interleave. */

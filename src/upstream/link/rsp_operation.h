@@ -37,7 +37,7 @@ enum rsp_space { RSP_SPACE_ANY, RSP_SPACE_VIRTUAL, RSP_SPACE_PHYSICAL };
 struct rsp_operation {
     const void *payload; /* without framing */
     size_t length;       /* escapes included at most rsp_client_limit() */
-    bool escape;         /* the payload is binary or a stranger's: put } before special bytes */
+    bool escape;         /* the payload is binary or untrusted: put } before special bytes */
     bool shorten;        /* runs of a character may go shortened; the stub takes that */
     unsigned weight;     /* RSP_WEIGHT_...; 0: as RSP_WEIGHT_FULL */
     enum rsp_kind kind;

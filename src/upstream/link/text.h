@@ -23,8 +23,8 @@ bool text_hex(struct text *text, size_t digits, uint64_t *number);
 /* An unsigned decimal number up to 2^31 - 1. */
 bool text_decimal(struct text *text, unsigned *number);
 void text_spaces(struct text *text);
-/* The beginning of what a stranger sent, fit for a message (printable, at most 63 characters), into
- * out of TEXT_EXCERPT_SIZE bytes; returns out. */
+/* The beginning of what the other side sent, fit for a message (printable, at most 63 characters),
+ * into out of TEXT_EXCERPT_SIZE bytes; returns out. */
 #define TEXT_EXCERPT_SIZE 64
 const char *text_excerpt(const char *bytes, size_t length, char *out);
 

@@ -61,7 +61,8 @@ void run_control_free(struct run_control *run)
     free(run);
 }
 
-/* A loss is one for the rooms above once they were told of it, and of what it costs before that. */
+/* A loss is one for the layers above once they were told of it, and of what it costs before that.
+ */
 enum target_state run_control_state(const struct run_control *run)
 {
     return run->state->now == RUN_LOST ? run->told : run_state_told(run->state->now);
@@ -126,7 +127,7 @@ static void keep_reply(struct run_control *run, const char *reply)
         buffer_free(&run->reply);
 }
 
-/* "T05thread:02;…" in words. Everything in it is a stranger's. */
+/* "T05thread:02;…" in words. All of it is untrusted. */
 static void describe_stop(struct run_control *run, const char *reply, char *text, size_t size)
 {
     struct stop stop;
