@@ -1,3 +1,5 @@
+/* Hides how QEMU is started as a child, and where the private sockets lie by which it is reached.
+ */
 #define _GNU_SOURCE
 #include "daemon/guest.h"
 

@@ -1,3 +1,4 @@
+/* Hides whether a listening socket was opened here or handed over by systemd. */
 #include "daemon/listeners.h"
 
 #ifdef HAVE_CONFIG_H

@@ -1,3 +1,4 @@
+/* The words for messages. */
 #include "upstream/types.h"
 
 const char *target_error_text(enum target_error error)

@@ -1,3 +1,4 @@
+/* The one table of architectures: which name has which width, byte order and ports. */
 #include "upstream/machine/architecture.h"
 
 #include <stddef.h>

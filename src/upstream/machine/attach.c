@@ -1,3 +1,4 @@
+/* Hides in which order a stub is asked who it is, and what a former client may have left in it. */
 #include "upstream/machine/attach.h"
 
 #include "base/buffer.h"

@@ -1,3 +1,5 @@
+/* Hides how spans become packets of the largest size, many in flight, and what each reply counts.
+ */
 #include "upstream/machine/transfer.h"
 
 #include "base/buffer.h"
