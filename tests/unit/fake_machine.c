@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -593,8 +594,18 @@ void fake_machine_stop(struct fake_machine *machine)
     close(qmp);
 }
 
+/* Is there something from the client that was not taken in? */
+static bool unread(const struct fake_machine *machine)
+{
+    struct pollfd poller = {.fd = machine->stub.fd, .events = POLLIN};
+    return machine->stub.fd >= 0 && (machine->stub.in.length > 0 || poll(&poller, 1, 0) > 0);
+}
+
 void fake_machine_run(struct fake_machine *machine, bool run)
 {
+    /* The acknowledgement of what came last, read while it runs, would halt it again. */
+    while (run && !machine->running && unread(machine))
+        task_sleep(0.001);
     set_running(machine, run);
     if (!run && machine->stub.fd >= 0 && (!machine->silent_stops || machine->asked_to_run))
         fake_stub_packet(&machine->stub, "T02thread:01;");

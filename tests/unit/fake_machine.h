@@ -82,7 +82,8 @@ void fake_machine_start(struct fake_machine *machine, struct ev_loop *loop);
 /* Serve one connection after the other until fake_machine_stop. */
 void fake_machine_serve(struct fake_machine *machine);
 void fake_machine_stop(struct fake_machine *machine);
-/* By another's hand: the events go to QMP. */
+/* By another's hand: the events go to QMP. In a task; a halted one runs once its stub has read what
+ * was sent to it. */
 void fake_machine_run(struct fake_machine *machine, bool run);
 /* The machine halts by itself, as at a breakpoint. */
 void fake_machine_halt(struct fake_machine *machine, const char *reply);
