@@ -166,18 +166,33 @@ void registers_do_write(struct client *client, const struct request *request)
     buffer_free(&reply);
 }
 
+/* Has the target been lost or resumed since then? With a loss the layout goes, and the next may be
+ * another. */
+static bool moved_on(struct client *client, uint64_t runs)
+{
+    if (upstream_stub_runs(&client->front->upstream) == runs)
+        return false;
+    reply_space_error(
+        client, front_state(client->front) == SPACE_STATE_RUNNING ? SPACE_RUNNING : SPACE_GONE,
+        NULL);
+    return true;
+}
+
 /* G to QEMU as P of what differs: on x86-64 outside of long mode its G misreads its own g. */
 static void write_changes(struct client *client, const struct layout *layout, int64_t thread,
                           const char *values, size_t length)
 {
     struct buffer now = {0}, reply = {0};
     size_t count = layout_cover(layout, length / 2);
+    uint64_t runs = upstream_stub_runs(&client->front->upstream);
 
     enum space_error error = session_begin_registers(client->session, thread, &now);
     if (error != SPACE_OK) {
         reply_space_error(client, error, NULL);
         goto done;
     }
+    if (moved_on(client, runs))
+        goto done;
     if (count == 0 || now.length != length) {
         reply_error(client, ERROR_INVALID, "the registers are 0x%zx bytes, not 0x%zx",
                     now.length / 2, length / 2);
@@ -195,6 +210,8 @@ static void write_changes(struct client *client, const struct layout *layout, in
             reply_space_error(client, error, NULL);
             goto done;
         }
+        if (moved_on(client, runs))
+            goto done;
         if (!is_ok(&reply)) {
             reply_error(client, ERROR_FAULT, "register %s cannot be written", each->name);
             goto done;

@@ -50,7 +50,8 @@ uint32_t upstream_stub_processor(const struct upstream_stub *upstream, int64_t t
 /* A whole document of the upstream's qXfer. */
 bool upstream_stub_document(struct upstream_stub *upstream, struct session *session,
                             const char *object, const char *annex, struct buffer *document);
-/* The registers, NULL: the target does not describe them. */
+/* The registers, NULL: the target does not describe them. Good until the caller suspends: with a
+ * loss they go. */
 const struct layout *upstream_stub_layout(struct upstream_stub *upstream, struct session *session);
 bool upstream_stub_read_pc(struct upstream_stub *upstream, struct session *session, int64_t thread,
                            uint64_t *pc);

@@ -86,6 +86,8 @@ static enum target_error packet(struct target *target, target_client client, uin
     default:
         ck_abort_msg("a packet that must not be sent: %.*s", (int)length, text);
     }
+    if (stub->lose_behind && strncmp(text, stub->lose_behind, strlen(stub->lose_behind)) == 0)
+        fake_lose(&stub->fake);
     return TARGET_OK;
 }
 

@@ -21,6 +21,7 @@ struct fake_front_target {
     bool refuse_z; /* Z and z get E22 */
     bool no_description;
     enum target_error resume_error;
+    const char *lose_behind; /* a packet that begins so is answered, and then it is lost */
 };
 
 /* QEMU with two processors, pages mapped at 0x1000 and 0x2000 (RAM), a hole behind. */

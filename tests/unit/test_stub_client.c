@@ -237,6 +237,20 @@ START_TEST(registers)
 }
 END_TEST
 
+/* The answer is there, and so is the loss: nothing more is sent, nothing is taken for written. */
+START_TEST(registers_of_a_target_that_is_lost_meanwhile)
+{
+    static const char *const last[] = {"g", "P0"};
+    ask(&one, "?");
+    expect(&one, "Hg1", "OK");
+    stub.lose_behind = last[_i];
+    buffer_clear(&stub.log);
+    expect(&one, "G0102030400000000000000050000000000000000", "E05");
+    ck_assert_uint_eq(fake_front_target_count(&stub, "1:P0=01020304"), (size_t)_i);
+    ck_assert_uint_eq(fake_front_target_count(&stub, "1:P1=0000000000000005"), 0);
+}
+END_TEST
+
 START_TEST(threads)
 {
     hello(&one);
@@ -560,6 +574,7 @@ int main(void)
     tcase_add_test(tcase, physical_mode);
     tcase_add_test(tcase, search_and_crc);
     tcase_add_test(tcase, registers);
+    tcase_add_loop_test(tcase, registers_of_a_target_that_is_lost_meanwhile, 0, 2);
     tcase_add_test(tcase, threads);
     tcase_add_test(tcase, breakpoints);
     tcase_add_test(tcase, running_and_stopping);
