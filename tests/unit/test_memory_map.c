@@ -435,6 +435,8 @@ START_TEST(wrong_views)
     ck_assert(!parse(&map, text, NULL) && map.distrusted);
     sprintf(text + used, view, "memory", "system", "ram", A_RANGE);
     ck_assert(!parse(&map, text, NULL) && map.distrusted);
+    sprintf(text, "FlatView #0\n AS \"memory\", root: \n%s\n", A_RANGE);
+    ck_assert(parse(&map, text, NULL)); /* nothing names a root, and nothing contradicts that */
     memory_map_free(&map);
 }
 END_TEST

@@ -39,6 +39,12 @@ void text_spaces(struct text *text)
         ;
 }
 
+bool text_same(const struct text *left, const struct text *right)
+{
+    return left->length == right->length &&
+           (left->length == 0 || memcmp(left->start, right->start, left->length) == 0);
+}
+
 bool text_hex(struct text *text, size_t digits, uint64_t *number)
 {
     uint64_t value = 0;

@@ -23,6 +23,8 @@ bool text_hex(struct text *text, size_t digits, uint64_t *number);
 /* An unsigned decimal number up to 2^31 - 1. */
 bool text_decimal(struct text *text, unsigned *number);
 void text_spaces(struct text *text);
+/* One that was never set is empty. */
+bool text_same(const struct text *left, const struct text *right);
 /* The beginning of what the other side sent, fit for a message (printable, at most 63 characters),
  * into out of TEXT_EXCERPT_SIZE bytes; returns out. */
 #define TEXT_EXCERPT_SIZE 64

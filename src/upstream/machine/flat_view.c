@@ -251,11 +251,6 @@ static bool is_address_space(struct text *line, const char *name)
     return text_word(line, " AS \"") && text_word(line, name) && text_word(line, "\", root: ");
 }
 
-static bool same(const struct text *left, const struct text *right)
-{
-    return left->length == right->length && memcmp(left->start, right->start, left->length) == 0;
-}
-
 /* A view begins; the one before should have ended with an empty line. */
 static void view_begins(struct reader *reader)
 {
@@ -332,10 +327,10 @@ static bool line_take(struct reader *reader, const struct text *line)
 static void check_root(struct reader *reader, const char *text)
 {
     struct text line;
-    if (same(&reader->root, &reader->rendered))
+    if (text_same(&reader->root, &reader->rendered))
         return;
     while (text_line(&text, &line) > 0)
-        if (text_word(&line, " Root memory region: ") && same(&line, &reader->root))
+        if (text_word(&line, " Root memory region: ") && text_same(&line, &reader->root))
             reader->elsewhere = true;
     if (reader->elsewhere)
         distrust(reader, "its address space is listed with another's ranges");
