@@ -3,14 +3,11 @@
 
 #include <stddef.h>
 
-#define VALUE(name, type)                                                                          \
-    {                                                                                              \
-#name, PARAM_##type                                                                        \
-    }
-#define VALUES(...)                                                                                \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
+/* No two versions of clang-format lay these out alike. */
+/* clang-format off */
+#define VALUE(name, type) {#name, PARAM_##type}
+#define VALUES(...) {__VA_ARGS__}
+/* clang-format on */
 
 static const struct wire_call_info calls[] = {
 #define CALL(name, function, command, role, params, results)                                       \
