@@ -33,13 +33,14 @@ static void save_task(void *arg)
 }
 
 /* Without the monitor nothing tells of a resume by others, so the stub is left too, and both are
- * found again together. What is dirty is written before: the stub may still answer. */
+ * found again together. What is dirty is written before: the stub may still answer. But not where
+ * another may have let the target run: the write would halt it, and be lost. */
 void upstream_loss_of_monitor(struct upstream_loss *loss, const char *reason)
 {
     const struct upstream *upstream = loss->attach->upstream;
     snprintf(loss->qmp_reason, sizeof loss->qmp_reason, "%s", reason);
     if (run_state_attached(&upstream->state) && !loss->saving &&
-        rsp_client_connected(upstream->stub.rsp) &&
+        rsp_client_connected(upstream->stub.rsp) && !run_state_is(&upstream->state, RUN_DOUBTED) &&
         run_control_state(upstream->run) == TARGET_STATE_HALTED)
         loss->saving = task_spawn(loss->loop, "save", save_task, loss) != NULL;
     if (!loss->saving)

@@ -1038,6 +1038,16 @@ static void answer_status(void *arg)
     task_cond_broadcast(&machine.status_turn);
 }
 
+/* Another lets it run, and QEMU has not said yet whether it does. */
+static void let_it_run_in_doubt(void)
+{
+    unsigned asked = machine.status_asked;
+    machine.slow_status = true;
+    fake_machine_run(&machine, true);
+    while (machine.status_asked == asked)
+        task_cond_wait(&machine.status_turn, -1);
+}
+
 /* QEMU would take the first byte for a wish to halt, and lose the packet. */
 SCRIPT(nothing_is_sent_while_it_may_run, NULL)
 {
@@ -1045,11 +1055,7 @@ SCRIPT(nothing_is_sent_while_it_may_run, NULL)
     struct target_span run = one(0x1000, &byte, 1);
     attach();
     for (int runs = 0; runs < 2; runs++) {
-        unsigned asked = machine.status_asked;
-        machine.slow_status = true;
-        fake_machine_run(&machine, true);
-        while (machine.status_asked == asked)
-            task_cond_wait(&machine.status_turn, -1);
+        let_it_run_in_doubt();
         if (!runs) { /* a moment only: what was asked for meanwhile is done then */
             machine.running = false;
             ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
@@ -1062,6 +1068,36 @@ SCRIPT(nothing_is_sent_while_it_may_run, NULL)
     }
     ck_assert_uint_eq(machine.bad, 0);
     ck_assert_uint_eq(stage.lost, 0);
+}
+
+/* A resume would halt it, and count as taken. */
+SCRIPT(a_resume_waits_while_it_may_run, NULL)
+{
+    char message[64];
+    attach();
+    let_it_run_in_doubt();
+    ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
+    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+                     TARGET_RUNNING);
+    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert(machine.running);
+    ck_assert_uint_eq(machine.bad, 0);
+    ck_assert_uint_eq(stage.lost, 0);
+}
+
+/* What is dirty would halt it, and be lost all the same. */
+SCRIPT(the_end_of_the_monitor_while_it_may_run, NULL)
+{
+    attach();
+    let_it_run_in_doubt();
+    stage.by_daemon = true;
+    stage.dirty = 1;
+    shutdown(machine.qmp_fd, SHUT_RDWR);
+    until(TARGET_STATE_LOST);
+    ck_assert_uint_eq(stage.lost, 1);
+    ck_assert_uint_eq(stage.flushes, 0);
+    ck_assert_uint_eq(machine.bad, 0);
+    answer_status(NULL);
 }
 
 SCRIPT(many_steps_and_late_events, NULL)
@@ -1373,6 +1409,8 @@ int main(void)
     tcase_add_test(tcase, others_halt_and_resume_it);
     tcase_add_test(tcase, others_halt_it_and_the_stub_does_not_tell);
     tcase_add_test(tcase, nothing_is_sent_while_it_may_run);
+    tcase_add_test(tcase, a_resume_waits_while_it_may_run);
+    tcase_add_test(tcase, the_end_of_the_monitor_while_it_may_run);
     tcase_add_test(tcase, many_steps_and_late_events);
     tcase_add_test(tcase, a_step_that_was_not_made_is_made_again);
     tcase_add_test(tcase, a_step_that_is_never_made_is_told);

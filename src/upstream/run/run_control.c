@@ -239,6 +239,13 @@ static void adopt_halted(struct run_control *run, const char *status)
     tell(run, TARGET_STATE_HALTED, text);
 }
 
+/* A resume that was asked for and waits for the doubt to be over: nothing of it was sent. */
+static bool held_by_doubt(const struct run_control *run)
+{
+    return run->state->now == RUN_RESUMING && run_state_is(run->state, RUN_DOUBTED) &&
+           !run_state_is(run->state, RUN_LOOKING);
+}
+
 /* Compare what QEMU says with what we think. False: ask again. */
 static bool check_once(struct run_control *run)
 {
@@ -264,6 +271,10 @@ static bool check_once(struct run_control *run)
         rsp_client_poll(run->stub->rsp);
     if (run->changes != changes)
         return is_lost(run);
+    if (answered && running && held_by_doubt(run)) {
+        adopt_running(run);
+        return true;
+    }
     if (!answered || is_lost(run) || rsp_client_resuming(run->stub->rsp))
         return true; /* a resume under way is checked by itself when it was taken */
     if (resuming)
@@ -274,6 +285,8 @@ static bool check_once(struct run_control *run)
         goes_on(run);
     else if (!running && !is_halted(run))
         adopt_halted(run, status);
+    else if (!running && is_asleep(status) && run->state->now == RUN_HALTED)
+        run_state_take(run->state, RUN_SEEN_ASLEEP);
     return true;
 }
 
@@ -330,6 +343,8 @@ void run_control_event(struct run_control *run, const char *name)
     } else if (strcmp(name, "STOP") == 0) {
         if (!is_halted(run) && !rsp_client_resuming(run->stub->rsp))
             check(run);
+    } else if (strcmp(name, "SHUTDOWN") == 0 || strcmp(name, "SUSPEND") == 0) {
+        check(run); /* the stop reply does not tell that it is asleep */
     } else if (strcmp(name, "RESET") == 0) {
         run->changes++;
         wake(run);
