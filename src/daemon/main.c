@@ -102,7 +102,7 @@ static void announce(struct daemon *daemon)
     if (fflush(stdout) != 0)
         log_warning("daemon", "the ready line could not be written to standard output");
 #ifdef HAVE_SYSTEMD
-    sd_notifyf(0, "READY=1\nSTATUS=%s", daemon->target->ops->info(daemon->target)->upstream);
+    sd_notifyf(0, "READY=1\nSTATUS=%s", daemon->target->about->info(daemon->target)->upstream);
 #endif
     daemon->told = true;
 }

@@ -40,9 +40,9 @@ HRESULT space_hresult(enum target_error error, HRESULT fault)
 bool session_live(const struct session *session, bool is_virtual)
 {
     struct target *target = session->space->target;
-    if (target->ops->state(target) != TARGET_STATE_RUNNING)
+    if (target->run->state(target) != TARGET_STATE_RUNNING)
         return false;
-    const struct target_info *info = target->ops->info(target);
+    const struct target_info *info = target->about->info(target);
     return is_virtual ? info->live_virtual : info->live_physical;
 }
 
@@ -54,7 +54,7 @@ enum target_error session_memory_ready(const struct session *session, bool is_vi
 enum target_error session_ready(const struct session *session)
 {
     struct target *target = session->space->target;
-    switch (target->ops->state(target)) {
+    switch (target->run->state(target)) {
     case TARGET_STATE_HALTED:
         return TARGET_OK;
     case TARGET_STATE_RUNNING:

@@ -41,7 +41,7 @@ static bool physical_extent(const struct fill *fill, uint64_t *physical, uint64_
 
     *physical = fill->start + fill->done;
     *length = fill->size - fill->done;
-    if (target->ops->classify(target, fill->session->client, *physical, &region) ||
+    if (target->memory->classify(target, fill->session->client, *physical, &region) ||
         region.kind != REGION_RAM || region.unreachable || *physical < region.first ||
         *physical > region.last)
         return false;
@@ -89,8 +89,8 @@ static bool fill_quickly(struct fill *fill, struct pages *pages)
         !(pages ? virtual_extent(fill, pages, &physical, &length)
                 : physical_extent(fill, &physical, &length)))
         return false;
-    enum target_error error = target->ops->fill_physical(target, session->client, physical, length,
-                                                         fill->pattern[0], &done);
+    enum target_error error = target->memory->fill_physical(target, session->client, physical,
+                                                            length, fill->pattern[0], &done);
     session_changed(session, WRITE_PHYSICAL, 0, physical, (size_t)length);
     fill->done += (uint32_t)done;
     fill->quick = error == TARGET_OK;
@@ -152,7 +152,7 @@ static HRESULT fill_all(struct fill *fill, bool is_virtual, uint32_t *done)
     fill->size = (uint32_t)bytes_clip(fill->start, fill->size);
     if (!fill->size)
         return S_OK;
-    fill->quick = target->ops->fill_physical && fill->size >= TARGET_PAGE_SIZE &&
+    fill->quick = target->memory->fill_physical && fill->size >= TARGET_PAGE_SIZE &&
                   pattern_uniform(fill->pattern, fill->pattern_size);
     copies = malloc(fill->size < FILL_PIECE ? fill->size : FILL_PIECE);
     if (is_virtual && fill->quick)

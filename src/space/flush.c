@@ -171,7 +171,7 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
     size_t left = batch->runs.count;
 
     for (size_t at = 0; at < pages->count;) {
-        if (!at || target->ops->translation_epoch(target) != pages->epoch) {
+        if (!at || target->processors->translation_epoch(target) != pages->epoch) {
             enum target_error error = pages_look_up(session, pages, at, true);
             if (error) {
                 runs_fail(session, run, left, error, result);

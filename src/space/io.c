@@ -87,10 +87,10 @@ static HRESULT io_check(struct session *session, const struct io_request *io)
     HRESULT hr = io_validate(io, why, sizeof(why));
     if (FAILED(hr))
         return session_fail(session, hr, "%s at port 0x%" PRIx64 ": %s", io->name, io->offset, why);
-    if (target->ops->state(target) == TARGET_STATE_LOST)
+    if (target->run->state(target) == TARGET_STATE_LOST)
         return session_fail(session, E_UNEXPECTED, "%s at port 0x%" PRIx64 ": %s", io->name,
                             io->offset, target_error_text(TARGET_GONE));
-    if (!target->ops->info(target)->ports)
+    if (!target->about->info(target)->ports)
         return session_fail(session, E_NOTIMPL,
                             "%s at port 0x%" PRIx64
                             ": this target has no port space that can be reached",
@@ -98,7 +98,8 @@ static HRESULT io_check(struct session *session, const struct io_request *io)
     if (io->bus) {
         bool present = false;
         enum target_error error =
-            target->ops->has_pci_bus(target, session->client, io->bus, &present);
+            target->ports ? target->ports->has_pci_bus(target, session->client, io->bus, &present)
+                          : TARGET_UNSUPPORTED;
         if (error)
             return session_fail(session, space_hresult(error, E_FAIL),
                                 "%s at port 0x%" PRIx64
@@ -139,8 +140,10 @@ HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_
     HRESULT hr = io_check(session, &io);
     if (FAILED(hr))
         return hr;
-    enum target_error error = target->ops->port_in(target, session->client, (uint16_t)offset, size,
-                                                   &value, message, sizeof(message));
+    enum target_error error = target->ports
+                                  ? target->ports->in(target, session->client, (uint16_t)offset,
+                                                      size, &value, message, sizeof(message))
+                                  : TARGET_UNSUPPORTED;
     if (!error)
         bytes_store(bytes, value, size, false);
     return io_finish(session, &io, error, SB_ERROR_READ_FAULT, message, done);
@@ -169,8 +172,10 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
     if (FAILED(hr))
         return hr;
     enum target_error error =
-        target->ops->port_out(target, session->client, (uint16_t)offset, size,
-                              (uint32_t)bytes_load(bytes, size, false), message, sizeof(message));
+        target->ports
+            ? target->ports->out(target, session->client, (uint16_t)offset, size,
+                                 (uint32_t)bytes_load(bytes, size, false), message, sizeof(message))
+            : TARGET_UNSUPPORTED;
     session_device_written(session, WRITE_PHYSICAL);
     return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
 }
@@ -216,8 +221,9 @@ static bool write_together(struct session *session, const struct session_port_wr
             .port = (uint16_t)writes[i].offset,
             .size = writes[i].size,
             .value = (uint32_t)bytes_load(writes[i].bytes, writes[i].size, false)};
-    if (target->ops->ports_out(target, session->client, out, count, message, message_size) ==
-        TARGET_UNSUPPORTED)
+    if (!target->ports || !target->ports->out_all ||
+        target->ports->out_all(target, session->client, out, count, message, message_size) ==
+            TARGET_UNSUPPORTED)
         return false;
     session_device_written(session, WRITE_PHYSICAL);
     return true;
@@ -228,7 +234,8 @@ size_t session_write_ports(struct session *session, const struct session_port_wr
 {
     struct target_port_write out[TOGETHER_MOST];
     char message[SESSION_REASON_SIZE];
-    bool together = session->space->target->ops->ports_out != NULL, more = true;
+    const struct target_ports *ports = session->space->target->ports;
+    bool together = ports && ports->out_all, more = true;
     size_t at = 0;
 
     while (at < count && more) {

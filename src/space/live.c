@@ -20,9 +20,9 @@ static enum target_error read_runs(struct session *session, struct target_span *
 {
     struct target *target = session->space->target;
 
-    if (!target->ops->read_live)
+    if (!target->memory->read_live)
         return TARGET_RUNNING;
-    return target->ops->read_live(target, session->client, session->cpu, run, count);
+    return target->memory->read_live(target, session->client, session->cpu, run, count);
 }
 
 HRESULT session_read_live(struct session *session, uint64_t offset, void *buffer, uint32_t size,

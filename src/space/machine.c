@@ -17,7 +17,7 @@ _Static_assert(sizeof(((struct space_transport *)0)->note) ==
 struct machine_info session_machine(const struct session *session)
 {
     struct target *target = session->space->target;
-    const struct target_info *info = target->ops->info(target);
+    const struct target_info *info = target->about->info(target);
 
     if (!info)
         return (struct machine_info){.architecture = "", .upstream = ""};
@@ -59,7 +59,8 @@ HRESULT session_translate(struct session *session, const uint64_t *pages, size_t
 
     session->message[0] = '\0';
     if (told)
-        error = target->ops->translate(target, session->client, session->cpu, pages, count, told);
+        error = target->processors->translate(target, session->client, session->cpu, pages, count,
+                                              told);
     for (size_t i = 0; i < count && !error; i++)
         found[i] = page_of(&told[i]);
     free(told);
@@ -74,9 +75,9 @@ static enum target_error monitor(struct session *session, unsigned processor, co
 {
     struct target *target = session->space->target;
 
-    if (!target->ops->monitor)
+    if (!target->packets)
         return TARGET_UNSUPPORTED;
-    return target->ops->monitor(target, session->client, processor, command, text);
+    return target->packets->monitor(target, session->client, processor, command, text);
 }
 
 HRESULT session_monitor(struct session *session, const char *command, struct buffer *text)
@@ -85,7 +86,7 @@ HRESULT session_monitor(struct session *session, const char *command, struct buf
 
     session->message[0] = '\0';
     /* The command may look at what this connection has written, or change what it sees. */
-    if (target->ops->state(target) == TARGET_STATE_HALTED) {
+    if (target->run->state(target) == TARGET_STATE_HALTED) {
         HRESULT hr = session_flush(session, NULL);
         if (FAILED(hr))
             return hr;
@@ -113,8 +114,8 @@ size_t session_get_transport_status(struct session *session, struct space_transp
     session->message[0] = '\0';
     if (most > TARGET_TRANSPORTS_MOST)
         most = TARGET_TRANSPORTS_MOST;
-    if (target->ops->transports)
-        count = target->ops->transports(target, told, most);
+    if (target->about->transports)
+        count = target->about->transports(target, told, most);
     for (size_t i = 0; i < count; i++) {
         ways[i] = (struct space_transport){.name = told[i].name,
                                            .open = told[i].open,

@@ -11,8 +11,11 @@ enum space_error session_packet(struct session *session, int64_t thread, const v
     struct target *target = session->space->target;
 
     buffer_clear(reply);
-    enum target_error error = target->ops->packet_thread(
-        target, session->client, thread > 0 ? (uint64_t)thread : 0, payload, length, reply);
+    enum target_error error =
+        target->packets ? target->packets->packet_thread(target, session->client,
+                                                         thread > 0 ? (uint64_t)thread : 0, payload,
+                                                         length, reply)
+                        : TARGET_UNSUPPORTED;
     if (error == TARGET_OK && !buffer_reserve(reply, 1))
         return SPACE_NO_MEMORY;
     if (error == TARGET_OK)

@@ -77,7 +77,7 @@ static enum target_error kind_of_parts(struct session *session, struct page *pag
             return TARGET_OK;
         }
         uint64_t at = region.last + 1;
-        enum target_error error = target->ops->classify(target, session->client, at, &region);
+        enum target_error error = target->memory->classify(target, session->client, at, &region);
         if (error)
             return error;
         if (region.first > at || region.last < at)
@@ -101,7 +101,7 @@ static enum target_error page_found(struct session *session, struct page *page,
     page->region = found->region;
     page->kind = region_page_kind(&page->region);
     /* Without a physical space there is nothing more to know. */
-    if (!target->ops->info(target)->physical) {
+    if (!target->about->info(target)->physical) {
         page->region.first = 0;
         page->region.last = UINT64_MAX;
         return TARGET_OK;
@@ -118,7 +118,7 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
 
     for (int attempt = 0; attempt < LOOK_UP_ATTEMPTS; attempt++) {
         size_t unknown = 0;
-        pages->epoch = target->ops->translation_epoch(target);
+        pages->epoch = target->processors->translation_epoch(target);
         for (size_t i = from; i < pages->count; i++) {
             struct page *page = &pages->page[i];
             struct view_line *line =
@@ -136,8 +136,8 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
         }
         if (!unknown)
             return TARGET_OK;
-        enum target_error error = target->ops->translate(target, session->client, session->cpu,
-                                                         pages->addresses, unknown, pages->found);
+        enum target_error error = target->processors->translate(
+            target, session->client, session->cpu, pages->addresses, unknown, pages->found);
         unknown = 0;
         for (size_t i = from; !error && i < pages->count; i++) {
             if (!pages->page[i].from_view)
@@ -145,7 +145,7 @@ enum target_error pages_look_up(struct session *session, struct pages *pages, si
         }
         if (error)
             return error;
-        if (target->ops->translation_epoch(target) == pages->epoch)
+        if (target->processors->translation_epoch(target) == pages->epoch)
             return TARGET_OK;
         /* While it runs nothing can be held still: good for what is done at once. */
         if (session_live(session, true))

@@ -94,10 +94,10 @@ static enum target_error transfer_bulk(struct session *session, bool write, uint
             at += piece;
         }
         if (write) {
-            target->ops->write_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
+            target->memory->write_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
             session_changed(session, WRITE_PHYSICAL, 0, physical + *done, at - *done);
         } else {
-            target->ops->read_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
+            target->memory->read_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
         }
         for (size_t i = 0; i < count && !error; i++) {
             *done += run[i].done;
@@ -141,7 +141,7 @@ static bool next_region(struct call *call, uint32_t flags, struct target_region 
     struct target *target = session->space->target;
     uint64_t at = call->offset + call->done;
 
-    enum target_error error = target->ops->classify(target, session->client, at, region);
+    enum target_error error = target->memory->classify(target, session->client, at, region);
     if (!error && (at < region->first || at > region->last))
         error = TARGET_FAILED;
     if (error) {
@@ -161,7 +161,7 @@ static bool physical_may_start(struct call *call, uint32_t flags)
         return false;
     }
     enum target_error error = session_memory_ready(call->session, false);
-    if (error != TARGET_GONE && !target->ops->info(target)->physical) {
+    if (error != TARGET_GONE && !target->about->info(target)->physical) {
         call_refuse(call, E_NOTIMPL, "this target has no physical space");
         return false;
     }

@@ -35,7 +35,7 @@ static HRESULT pointers_begin(struct session *session, const char *name, uint32_
                               uint32_t *size)
 {
     struct target *target = session->space->target;
-    const struct target_info *info = target->ops->info(target);
+    const struct target_info *info = target->about->info(target);
     enum target_error error = session_memory_ready(session, true);
 
     if (!error && info->order_unknown)
@@ -44,7 +44,8 @@ static HRESULT pointers_begin(struct session *session, const char *name, uint32_
                             name, offset,
                             info->architecture[0] ? info->architecture : "unknown architecture");
     if (!error)
-        error = target->ops->pointer_size(target, session->client, session->cpu, &format->size);
+        error =
+            target->processors->pointer_size(target, session->client, session->cpu, &format->size);
     if (!error && format->size != 4 && format->size != 8)
         error = TARGET_FAILED;
     if (error)

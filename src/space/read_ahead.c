@@ -55,9 +55,9 @@ static void read_pages(struct session *session, const struct pages *pages, size_
         run[i] = (struct target_span){.address = pages->page[i].address,
                                       .bytes = bytes + i * VIEW_LINE_SIZE,
                                       .length = VIEW_LINE_SIZE};
-    target->ops->read_virtual(target, session->client, session->cpu, run, count);
+    target->memory->read_virtual(target, session->client, session->cpu, run, count);
     if (session_generation(session) == generation && !session_ready(session) &&
-        target->ops->translation_epoch(target) == pages->epoch)
+        target->processors->translation_epoch(target) == pages->epoch)
         for (size_t i = 0; i < count; i++)
             keep(session, &pages->page[i], pages->epoch, &run[i]);
     free(bytes);

@@ -18,7 +18,7 @@ static enum space_error fetch(struct session *session, int64_t thread)
     struct buffer reply = {0};
     uint64_t moment = synced_moment(synced);
 
-    if (!target->ops->info(target)->qemu || synced_is(synced, thread))
+    if (!target->about->info(target)->qemu || synced_is(synced, thread))
         return SPACE_OK;
     enum space_error error = session_packet(session, thread, "g", 1, &reply);
     buffer_free(&reply);

@@ -13,7 +13,7 @@ HRESULT session_get_execution_status(struct session *session, uint32_t *status)
     struct target *target = session->space->target;
 
     session->message[0] = '\0';
-    switch (target->ops->state(target)) {
+    switch (target->run->state(target)) {
     case TARGET_STATE_RUNNING:
         *status = DEBUG_STATUS_GO;
         return S_OK;
@@ -43,7 +43,7 @@ HRESULT session_set_execution_status(struct session *session, uint32_t status)
                             status);
     enum target_error error = session_ready(session);
     if (!error)
-        error = target->ops->resume(target, session->client, how, session->cpu, message,
+        error = target->run->resume(target, session->client, how, session->cpu, message,
                                     sizeof(message));
     if (error) {
         session->space->resuming = false;
@@ -58,8 +58,8 @@ HRESULT session_interrupt(struct session *session)
     struct target *target = session->space->target;
     enum target_error error = TARGET_GONE;
 
-    if (target->ops->state(target) != TARGET_STATE_LOST)
-        error = target->ops->interrupt(target, session->client);
+    if (target->run->state(target) != TARGET_STATE_LOST)
+        error = target->run->interrupt(target, session->client);
     if (error)
         return session_fail(session, space_hresult(error, E_FAIL), "SetInterrupt: %s",
                             target_error_text(error));
@@ -78,7 +78,7 @@ HRESULT session_wait_for_event(struct session *session, uint32_t timeout_ms, cha
         text[0] = '\0';
     if (!session->cancelled)
         error =
-            target->ops->wait(target, session->client, timeout, &session->cancelled, text, size);
+            target->run->wait(target, session->client, timeout, &session->cancelled, text, size);
     switch (error) {
     case TARGET_OK:
         return S_OK;
@@ -94,7 +94,7 @@ void session_cancel(struct session *session)
 {
     struct target *target = session->space->target;
     session->cancelled = true;
-    target->ops->wait_cancel(target);
+    target->run->wait_cancel(target);
 }
 
 /* --- as a debugger needs it --- */
@@ -102,21 +102,21 @@ void session_cancel(struct session *session)
 enum space_state session_state(const struct session *session)
 {
     struct target *target = session->space->target;
-    return space_state_of(target->ops->state(target));
+    return space_state_of(target->run->state(target));
 }
 
 enum space_error session_resume(struct session *session, char *message, size_t size)
 {
     struct target *target = session->space->target;
     return space_error_of(
-        target->ops->resume(target, session->client, TARGET_RESUME_GO, 0, message, size));
+        target->run->resume(target, session->client, TARGET_RESUME_GO, 0, message, size));
 }
 
 enum space_error session_resume_packet(struct session *session, int64_t thread, const void *payload,
                                        size_t length, char *message, size_t size)
 {
     struct target *target = session->space->target;
-    return space_error_of(target->ops->resume_packet(target, session->client,
+    return space_error_of(target->run->resume_packet(target, session->client,
                                                      thread > 0 ? (uint64_t)thread : 0, payload,
                                                      length, message, size));
 }
@@ -124,18 +124,18 @@ enum space_error session_resume_packet(struct session *session, int64_t thread, 
 enum space_error session_halt(struct session *session)
 {
     struct target *target = session->space->target;
-    return space_error_of(target->ops->interrupt(target, session->client));
+    return space_error_of(target->run->interrupt(target, session->client));
 }
 
 enum space_error session_wait_halted(struct session *session, double timeout, char *text,
                                      size_t size)
 {
     struct target *target = session->space->target;
-    return space_error_of(target->ops->wait(target, session->client, timeout, NULL, text, size));
+    return space_error_of(target->run->wait(target, session->client, timeout, NULL, text, size));
 }
 
 void session_stop_reply(const struct session *session, char *reply, size_t size)
 {
     struct target *target = session->space->target;
-    target->ops->stop_reply(target, reply, size);
+    target->run->stop_reply(target, reply, size);
 }

@@ -133,9 +133,9 @@ static HRESULT processors_now(struct session *session, const char *call, uint32_
     struct target *target = session->space->target;
 
     session->message[0] = '\0';
-    if (target->ops->state(target) == TARGET_STATE_LOST)
+    if (target->run->state(target) == TARGET_STATE_LOST)
         return session_fail(session, E_UNEXPECTED, "%s: %s", call, target_error_text(TARGET_GONE));
-    *number = target->ops->info(target)->processors;
+    *number = target->about->info(target)->processors;
     return S_OK;
 }
 

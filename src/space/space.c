@@ -171,7 +171,7 @@ struct space *space_new(struct target *target, const struct space_config *config
         .memory_changed = space_memory_changed,
         .lost = space_lost,
     };
-    target->ops->set_listener(target, &space->listener);
+    target->about->set_listener(target, &space->listener);
     return space;
 }
 
@@ -181,7 +181,7 @@ void space_free(struct space *space)
 
     if (!space)
         return;
-    space->target->ops->set_listener(space->target, &nobody);
+    space->target->about->set_listener(space->target, &nobody);
     doubts_free(space->doubts);
     synced_free(space->synced);
     free(space);

@@ -50,7 +50,8 @@ static enum target_error piece_region(struct session *session, const struct page
 
     *region = page->region;
     if (!region_holds(region, physical)) {
-        enum target_error error = target->ops->classify(target, session->client, physical, region);
+        enum target_error error =
+            target->memory->classify(target, session->client, physical, region);
         if (error)
             return error;
         if (!region_holds(region, physical))
@@ -124,9 +125,9 @@ static void transfer_running(struct session *session, const struct pages *pages,
                 (struct target_span){.address = at, .bytes = run[i].bytes, .length = length};
     }
     if (some && write)
-        target->ops->write_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
+        target->memory->write_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
     else if (some)
-        target->ops->read_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
+        target->memory->read_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
     some = 0;
     for (size_t i = 0; i < count; i++) {
         if (run[i].error || !run[i].length)
@@ -145,7 +146,7 @@ void transfer_read_pages(struct session *session, const struct pages *pages, siz
     if (session_live(session, true))
         transfer_running(session, pages, from, to, run, count, false);
     else
-        target->ops->read_virtual(target, session->client, session->cpu, run, count);
+        target->memory->read_virtual(target, session->client, session->cpu, run, count);
 }
 
 /* A virtual write is answered OK even when it hit a device, and was lost (QEMU below 10.0). Where
@@ -196,14 +197,14 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
     if (live)
         transfer_running(session, pages, from, to, run, count, true);
     else
-        target->ops->write_virtual(target, session->client, session->cpu, run, count);
+        target->memory->write_virtual(target, session->client, session->cpu, run, count);
     /* Also what was not acknowledged may have arrived. */
     for (size_t i = 0, at = from; i < count; i++) {
         const struct page *page = page_onward(pages, &at, to, run[i].address);
         session_changed(session, kind, page->address,
                         page->physical + (run[i].address - page->address), run[i].length);
     }
-    if (!live && target->ops->translation_epoch(target) != pages->epoch)
+    if (!live && target->processors->translation_epoch(target) != pages->epoch)
         verify_pages(session, kind, pages, from, to, run, count);
     for (size_t i = 0; i < count; i++) {
         if (run[i].done < run[i].length)
@@ -258,17 +259,17 @@ static void natural_access(struct session *session, const struct natural *natura
     struct target_seen seen;
     const char *doubt = NULL;
 
-    if (natural->region->kind == REGION_DEVICE && target->ops->access_device) {
+    if (natural->region->kind == REGION_DEVICE && target->memory->access_device) {
         if (natural->seen)
             seen = (struct target_seen){natural->seen->cpu, natural->seen->address + offset};
-        target->ops->access_device(target, session->client, natural->seen ? &seen : NULL, run,
-                                   count, write, &doubt);
+        target->memory->access_device(target, session->client, natural->seen ? &seen : NULL, run,
+                                      count, write, &doubt);
         if (doubt && run[0].done)
             doubt_note(session, natural->region, run[0].address, write, doubt);
     } else if (write) {
-        target->ops->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        target->memory->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
     } else {
-        target->ops->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        target->memory->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
     }
 }
 

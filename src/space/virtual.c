@@ -176,7 +176,7 @@ static size_t slot_retry(struct session *session, const struct page *page, uint6
         return got;
     struct target_span run = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
     uint64_t generation = session_generation(session);
-    *error = target->ops->read_virtual(target, session->client, session->cpu, &run, 1);
+    *error = target->memory->read_virtual(target, session->client, session->cpu, &run, 1);
     return slot_arrived(session, page, epoch, slot, &run, session_generation(session) == generation,
                         buffer);
 }
@@ -237,7 +237,7 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
             run[asked++] = slots[i].run;
     }
     if (asked)
-        target->ops->read_virtual(target, session->client, session->cpu, run, asked);
+        target->memory->read_virtual(target, session->client, session->cpu, run, asked);
 
     asked = at = 0;
     for (size_t i = 0; i < count; at += pages->page[i++].length) {
@@ -579,10 +579,10 @@ HRESULT session_virtual_to_physical(struct session *session, uint64_t offset, ui
     uint64_t page = offset & TARGET_PAGE_MASK;
 
     session->message[0] = '\0';
-    if (target->ops->state(target) == TARGET_STATE_LOST)
+    if (target->run->state(target) == TARGET_STATE_LOST)
         return session_fail(session, E_UNEXPECTED, "VirtualToPhysical at 0x%" PRIx64 ": %s", offset,
                             target_error_text(TARGET_GONE));
-    if (!target->ops->info(target)->physical)
+    if (!target->about->info(target)->physical)
         return session_fail(session, E_NOTIMPL,
                             "VirtualToPhysical at 0x%" PRIx64 ": this target has no physical space",
                             offset);
@@ -590,7 +590,7 @@ HRESULT session_virtual_to_physical(struct session *session, uint64_t offset, ui
     if (FAILED(hr))
         return hr;
     enum target_error error =
-        target->ops->translate(target, session->client, session->cpu, &page, 1, &found);
+        target->processors->translate(target, session->client, session->cpu, &page, 1, &found);
     if (!error)
         error = found.error;
     if (error)

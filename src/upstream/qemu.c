@@ -5,7 +5,7 @@
 #include "base/buffer.h"
 #include "upstream/machine/stub.h"
 #include "upstream/upstream.h"
-#include "upstream/upstream_run.h"
+#include "upstream/upstream_ports.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +23,12 @@ static bool run_command(struct target *target, target_client client, const char 
 {
     char message[256] = "";
     if (upstream_is_command(command, "c") || upstream_is_command(command, "cont")) {
-        *error = upstream_resume(target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+        *error = target->run->resume(target, client, TARGET_RESUME_GO, 0, message, sizeof message);
     } else if (upstream_is_command(command, "stop") || upstream_is_command(command, "s")) {
-        *error = upstream_interrupt(target, client);
+        *error = target->run->interrupt(target, client);
         if (*error == TARGET_OK)
-            *error = upstream_wait(target, client, upstream_of(target)->timeout, NULL, message,
-                                   sizeof message);
+            *error = target->run->wait(target, client, upstream_of(target)->timeout, NULL, message,
+                                       sizeof message);
         message[0] = 0;
     } else if (upstream_is_command(command, "gdbserver")) {
         snprintf(message, sizeof message, "not while spacebridge is using it\n");
@@ -43,6 +43,7 @@ static bool run_command(struct target *target, target_client client, const char 
 
 const struct upstream_kind qemu_kind = {
     .machine = true,
+    .ports = &upstream_ports,
     .resume_allowed = upstream_resume_common,
     .packet_allowed = packet_allowed,
     .run_command = run_command,

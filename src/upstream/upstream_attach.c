@@ -151,6 +151,7 @@ static enum target_error connect_stub(struct upstream_connection *attach, bool *
         error = attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found,
                             message, size);
     upstream->kind = upstream->stub.qemu ? &qemu_kind : &gdbserver_kind;
+    upstream->target.ports = upstream->kind->ports;
     *running = *running || found == FOUND_RUNNING;
     if (error == TARGET_OK && found == FOUND_UNKNOWN && !upstream->qmp)
         error = decide(attach, running, message, size);

@@ -11,11 +11,14 @@
 struct buffer;
 struct stub;
 struct target;
+struct target_ports;
 
 struct upstream_kind {
     /* a whole machine: it has a monitor, a physical space, and runs on behind a stub that is left;
      * else a process */
     bool machine;
+    /* its table; NULL: such a target has no ports */
+    const struct target_ports *ports;
     /* May that request resume the target? One that may leaves the connection usable. features: the
      * stub's reply to qSupported, payload: length bytes, of which nothing is trusted. */
     bool (*resume_allowed)(const char *features, const char *payload, size_t length);

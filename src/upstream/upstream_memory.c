@@ -68,8 +68,8 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
     return error;
 }
 
-enum target_error upstream_read_virtual(struct target *target, target_client client, unsigned cpu,
-                                        struct target_span *spans, size_t count)
+static enum target_error read_virtual(struct target *target, target_client client, unsigned cpu,
+                                      struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
@@ -78,8 +78,8 @@ enum target_error upstream_read_virtual(struct target *target, target_client cli
     return error;
 }
 
-enum target_error upstream_write_virtual(struct target *target, target_client client, unsigned cpu,
-                                         struct target_span *spans, size_t count)
+static enum target_error write_virtual(struct target *target, target_client client, unsigned cpu,
+                                       struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
@@ -117,9 +117,9 @@ static enum target_error transfer_physical(struct upstream *upstream, target_cli
     return error;
 }
 
-enum target_error upstream_read_physical(struct target *target, target_client client,
-                                         enum target_access access, struct target_span *spans,
-                                         size_t count)
+static enum target_error read_physical(struct target *target, target_client client,
+                                       enum target_access access, struct target_span *spans,
+                                       size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
@@ -128,9 +128,9 @@ enum target_error upstream_read_physical(struct target *target, target_client cl
     return error;
 }
 
-enum target_error upstream_write_physical(struct target *target, target_client client,
-                                          enum target_access access, struct target_span *spans,
-                                          size_t count)
+static enum target_error write_physical(struct target *target, target_client client,
+                                        enum target_access access, struct target_span *spans,
+                                        size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     ways_enter(upstream->ways);
@@ -139,9 +139,9 @@ enum target_error upstream_write_physical(struct target *target, target_client c
     return error;
 }
 
-enum target_error upstream_access_device(struct target *target, target_client client,
-                                         const struct target_seen *seen, struct target_span *spans,
-                                         size_t count, bool write, const char **doubt)
+static enum target_error access_device(struct target *target, target_client client,
+                                       const struct target_seen *seen, struct target_span *spans,
+                                       size_t count, bool write, const char **doubt)
 {
     struct upstream *upstream = upstream_of(target);
     *doubt = NULL;
@@ -156,9 +156,9 @@ enum target_error upstream_access_device(struct target *target, target_client cl
     return error;
 }
 
-enum target_error upstream_fill_physical(struct target *target, target_client client,
-                                         uint64_t physical, uint64_t length, uint8_t byte,
-                                         uint64_t *done)
+static enum target_error fill_physical(struct target *target, target_client client,
+                                       uint64_t physical, uint64_t length, uint8_t byte,
+                                       uint64_t *done)
 {
     struct upstream *upstream = upstream_of(target);
     (void)client;
@@ -222,15 +222,15 @@ static enum target_error live_span(struct upstream *upstream, target_client clie
     return span->error;
 }
 
-enum target_error upstream_read_live(struct target *target, target_client client, unsigned cpu,
-                                     struct target_span *spans, size_t count)
+static enum target_error read_live(struct target *target, target_client client, unsigned cpu,
+                                   struct target_span *spans, size_t count)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= upstream->stub.processors)
         error = TARGET_INVALID;
     if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
-        return upstream_read_virtual(target, client, cpu, spans, count);
+        return read_virtual(target, client, cpu, spans, count);
     if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_RUNNING;
     refuse_spans(spans, count, error);
@@ -246,3 +246,23 @@ enum target_error upstream_read_live(struct target *target, target_client client
     buffer_free(&text);
     return error;
 }
+
+static enum target_error classify(struct target *target, target_client client, uint64_t physical,
+                                  struct target_region *out)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_classify(upstream->translate, client, physical, out);
+}
+
+const struct target_memory upstream_memory = {
+    .classify = classify,
+    .read_virtual = read_virtual,
+    .write_virtual = write_virtual,
+    .read_physical = read_physical,
+    .write_physical = write_physical,
+    .read_live = read_live,
+    .access_device = access_device,
+    .fill_physical = fill_physical,
+};

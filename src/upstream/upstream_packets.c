@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-enum target_error upstream_monitor(struct target *target, target_client client, unsigned cpu,
-                                   const char *command, struct buffer *text)
+static enum target_error monitor(struct target *target, target_client client, unsigned cpu,
+                                 const char *command, struct buffer *text)
 {
     struct upstream *upstream = upstream_of(target);
     char message[256];
@@ -34,9 +34,8 @@ enum target_error upstream_monitor(struct target *target, target_client client, 
     return error;
 }
 
-enum target_error upstream_packet_thread(struct target *target, target_client client,
-                                         uint64_t thread, const void *payload, size_t length,
-                                         struct buffer *reply)
+static enum target_error packet_thread(struct target *target, target_client client, uint64_t thread,
+                                       const void *payload, size_t length, struct buffer *reply)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
@@ -60,12 +59,17 @@ enum target_error upstream_packet_thread(struct target *target, target_client cl
     return error;
 }
 
-enum target_error upstream_packet(struct target *target, target_client client, int cpu,
-                                  const void *payload, size_t length, struct buffer *reply)
+static enum target_error packet(struct target *target, target_client client, int cpu,
+                                const void *payload, size_t length, struct buffer *reply)
 {
     const struct stub *stub = &upstream_of(target)->stub;
     if (cpu >= 0 && (unsigned)cpu >= stub->processors)
         return TARGET_INVALID;
-    return upstream_packet_thread(target, client, cpu < 0 ? 0 : stub->threads[cpu], payload, length,
-                                  reply);
+    return packet_thread(target, client, cpu < 0 ? 0 : stub->threads[cpu], payload, length, reply);
 }
+
+const struct target_packets upstream_packets = {
+    .monitor = monitor,
+    .packet = packet,
+    .packet_thread = packet_thread,
+};

@@ -25,9 +25,8 @@ static enum target_error access_port(struct upstream *upstream, struct way_port 
     return error;
 }
 
-enum target_error upstream_port_in(struct target *target, target_client client, uint16_t port,
-                                   unsigned size, uint32_t *value, char *message,
-                                   size_t message_size)
+static enum target_error port_in(struct target *target, target_client client, uint16_t port,
+                                 unsigned size, uint32_t *value, char *message, size_t message_size)
 {
     struct way_port access = {.client = client, .port = port, .size = size};
     char line[MONITOR_LINE_SIZE];
@@ -41,9 +40,8 @@ enum target_error upstream_port_in(struct target *target, target_client client, 
     return error;
 }
 
-enum target_error upstream_port_out(struct target *target, target_client client, uint16_t port,
-                                    unsigned size, uint32_t value, char *message,
-                                    size_t message_size)
+static enum target_error port_out(struct target *target, target_client client, uint16_t port,
+                                  unsigned size, uint32_t value, char *message, size_t message_size)
 {
     struct upstream *upstream = upstream_of(target);
     struct way_port access = {
@@ -58,9 +56,9 @@ enum target_error upstream_port_out(struct target *target, target_client client,
     return error;
 }
 
-enum target_error upstream_ports_out(struct target *target, target_client client,
-                                     struct target_port_write *writes, size_t count, char *message,
-                                     size_t message_size)
+static enum target_error ports_out(struct target *target, target_client client,
+                                   struct target_port_write *writes, size_t count, char *message,
+                                   size_t message_size)
 {
     struct upstream *upstream = upstream_of(target);
     (void)client;
@@ -73,3 +71,19 @@ enum target_error upstream_ports_out(struct target *target, target_client client
         translate_map_changed(upstream->translate);
     return error;
 }
+
+static enum target_error has_pci_bus(struct target *target, target_client client, unsigned bus,
+                                     bool *present)
+{
+    struct upstream *upstream = upstream_of(target);
+    enum target_error error = upstream_ready(upstream);
+    return error != TARGET_OK ? error
+                              : translate_has_bus(upstream->translate, client, bus, present);
+}
+
+const struct target_ports upstream_ports = {
+    .in = port_in,
+    .out = port_out,
+    .out_all = ports_out,
+    .has_pci_bus = has_pci_bus,
+};

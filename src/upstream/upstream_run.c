@@ -37,8 +37,8 @@ enum target_error upstream_flush_for_resume(struct upstream *upstream, target_cl
     return TARGET_OK;
 }
 
-enum target_error upstream_resume(struct target *target, target_client client,
-                                  enum target_resume kind, unsigned cpu, char *message, size_t size)
+static enum target_error resume(struct target *target, target_client client,
+                                enum target_resume kind, unsigned cpu, char *message, size_t size)
 {
     struct upstream *upstream = upstream_of(target);
     ways_hold(upstream->ways);
@@ -49,9 +49,9 @@ enum target_error upstream_resume(struct target *target, target_client client,
     return error;
 }
 
-enum target_error upstream_resume_packet(struct target *target, target_client client,
-                                         uint64_t thread, const void *payload, size_t length,
-                                         char *message, size_t message_size)
+static enum target_error resume_packet(struct target *target, target_client client, uint64_t thread,
+                                       const void *payload, size_t length, char *message,
+                                       size_t message_size)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
@@ -69,25 +69,40 @@ enum target_error upstream_resume_packet(struct target *target, target_client cl
     return error;
 }
 
-void upstream_stop_reply(struct target *target, char *reply, size_t size)
+static void stop_reply(struct target *target, char *reply, size_t size)
 {
     run_control_stop_reply(upstream_of(target)->run, reply, size);
 }
 
-enum target_error upstream_interrupt(struct target *target, target_client client)
+static enum target_error interrupt(struct target *target, target_client client)
 {
     (void)client;
     return run_control_interrupt(upstream_of(target)->run);
 }
 
-enum target_error upstream_wait(struct target *target, target_client client, double timeout,
-                                const bool *cancel, char *text, size_t size)
+static enum target_error wait_for_halt(struct target *target, target_client client, double timeout,
+                                       const bool *cancel, char *text, size_t size)
 {
     (void)client;
     return run_control_wait(upstream_of(target)->run, timeout, cancel, text, size);
 }
 
-void upstream_wait_cancel(struct target *target)
+static void cancel_wait(struct target *target)
 {
     run_control_wait_cancel(upstream_of(target)->run);
 }
+
+static enum target_state state(struct target *target)
+{
+    return run_control_state(upstream_of(target)->run);
+}
+
+const struct target_run upstream_run = {
+    .state = state,
+    .resume = resume,
+    .interrupt = interrupt,
+    .wait = wait_for_halt,
+    .wait_cancel = cancel_wait,
+    .resume_packet = resume_packet,
+    .stop_reply = stop_reply,
+};

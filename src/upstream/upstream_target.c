@@ -1,4 +1,4 @@
-/* Hides that the target is made of parts: puts them together, and into one table of functions. */
+/* Hides that the target is made of parts: puts them together. */
 #include "upstream/upstream_target.h"
 
 #include "base/log.h"
@@ -12,7 +12,7 @@
 #include "upstream/upstream_loss.h"
 #include "upstream/upstream_memory.h"
 #include "upstream/upstream_packets.h"
-#include "upstream/upstream_ports.h"
+#include "upstream/upstream_processors.h"
 #include "upstream/upstream_run.h"
 #include "upstream/ways/ways.h"
 
@@ -95,12 +95,7 @@ static void on_event(void *context, const char *name, json_t *data)
 
 /* What is asked from above */
 
-static enum target_state upstream_state(struct target *target)
-{
-    return run_control_state(upstream_of(target)->run);
-}
-
-static const struct target_info *upstream_info(struct target *target)
+static const struct target_info *info(struct target *target)
 {
     struct upstream *upstream = upstream_of(target);
     /* These come and go. */
@@ -111,91 +106,21 @@ static const struct target_info *upstream_info(struct target *target)
     return &upstream->info;
 }
 
-static void upstream_set_listener(struct target *target, const struct target_listener *listener)
+static void set_listener(struct target *target, const struct target_listener *listener)
 {
     struct upstream *upstream = upstream_of(target);
     upstream->listener = listener ? *listener : (struct target_listener){0};
 }
 
-static uint64_t upstream_translation_epoch(struct target *target)
-{
-    return translate_epoch(upstream_of(target)->translate);
-}
-
-static enum target_error upstream_translate(struct target *target, target_client client,
-                                            unsigned cpu, const uint64_t *pages, size_t count,
-                                            struct target_translation *out)
-{
-    struct upstream *upstream = upstream_of(target);
-    ways_enter(upstream->ways);
-    enum target_error error = upstream_ready(upstream);
-    if (error == TARGET_OK)
-        error = translate_pages(upstream->translate, client, cpu, pages, count, out);
-    ways_leave(upstream->ways);
-    return error;
-}
-
-static enum target_error upstream_classify(struct target *target, target_client client,
-                                           uint64_t physical, struct target_region *out)
-{
-    struct upstream *upstream = upstream_of(target);
-    enum target_error error = upstream_ready(upstream);
-    return error != TARGET_OK ? error
-                              : translate_classify(upstream->translate, client, physical, out);
-}
-
-static enum target_error upstream_has_pci_bus(struct target *target, target_client client,
-                                              unsigned bus, bool *present)
-{
-    struct upstream *upstream = upstream_of(target);
-    enum target_error error = upstream_ready(upstream);
-    return error != TARGET_OK ? error
-                              : translate_has_bus(upstream->translate, client, bus, present);
-}
-
-static enum target_error upstream_pointer_size(struct target *target, target_client client,
-                                               unsigned cpu, unsigned *size)
-{
-    struct upstream *upstream = upstream_of(target);
-    enum target_error error = upstream_ready(upstream);
-    return error != TARGET_OK ? error
-                              : translate_pointer_size(upstream->translate, client, cpu, size);
-}
-
-static size_t upstream_transports(struct target *target, struct target_transport *out, size_t most)
+static size_t transports(struct target *target, struct target_transport *out, size_t most)
 {
     return ways_list(upstream_of(target)->ways, out, most);
 }
 
-static const struct target_ops operations = {
-    .state = upstream_state,
-    .info = upstream_info,
-    .translate = upstream_translate,
-    .translation_epoch = upstream_translation_epoch,
-    .classify = upstream_classify,
-    .read_virtual = upstream_read_virtual,
-    .write_virtual = upstream_write_virtual,
-    .read_physical = upstream_read_physical,
-    .write_physical = upstream_write_physical,
-    .port_in = upstream_port_in,
-    .port_out = upstream_port_out,
-    .ports_out = upstream_ports_out,
-    .has_pci_bus = upstream_has_pci_bus,
-    .pointer_size = upstream_pointer_size,
-    .resume = upstream_resume,
-    .interrupt = upstream_interrupt,
-    .wait = upstream_wait,
-    .wait_cancel = upstream_wait_cancel,
-    .monitor = upstream_monitor,
-    .packet = upstream_packet,
-    .set_listener = upstream_set_listener,
-    .packet_thread = upstream_packet_thread,
-    .resume_packet = upstream_resume_packet,
-    .stop_reply = upstream_stop_reply,
-    .read_live = upstream_read_live,
-    .access_device = upstream_access_device,
-    .fill_physical = upstream_fill_physical,
-    .transports = upstream_transports,
+static const struct target_about about = {
+    .info = info,
+    .set_listener = set_listener,
+    .transports = transports,
 };
 
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config)
@@ -208,7 +133,11 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     whole->attach.config = *config;
     whole->loss.loop = loop;
     whole->loss.attach = &whole->attach;
-    upstream->target.ops = &operations;
+    upstream->target = (struct target){.about = &about,
+                                       .memory = &upstream_memory,
+                                       .run = &upstream_run,
+                                       .processors = &upstream_processors,
+                                       .packets = &upstream_packets};
     upstream->timeout = config->timeout;
     upstream->kind = &gdbserver_kind; /* until something is known */
     struct rsp_listener rsp = {.context = upstream,

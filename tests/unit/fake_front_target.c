@@ -147,7 +147,8 @@ static enum target_error read_live(struct target *target, target_client client, 
     enum target_state state = stub->fake.state;
     /* what a halted one would say */
     stub->fake.state = TARGET_STATE_HALTED;
-    enum target_error error = stub->fake.base.ops->read_virtual(target, client, cpu, runs, count);
+    enum target_error error =
+        stub->fake.base.memory->read_virtual(target, client, cpu, runs, count);
     stub->fake.state = state;
     return error;
 }
@@ -156,14 +157,16 @@ void fake_front_target_init(struct fake_front_target *stub)
 {
     memset(stub, 0, sizeof *stub);
     fake_init(&stub->fake);
-    stub->ops = *stub->fake.base.ops;
-    stub->ops.packet_thread = packet;
-    stub->ops.resume_packet = resume_packet;
-    stub->ops.stop_reply = stop_reply;
-    stub->ops.interrupt = interrupt;
-    stub->ops.monitor = monitor;
-    stub->ops.read_live = read_live;
-    stub->fake.base.ops = &stub->ops;
+    stub->memory = *stub->fake.base.memory;
+    stub->memory.read_live = read_live;
+    stub->fake.base.memory = &stub->memory;
+    stub->run = *stub->fake.base.run;
+    stub->run.resume_packet = resume_packet;
+    stub->run.stop_reply = stop_reply;
+    stub->run.interrupt = interrupt;
+    stub->fake.base.run = &stub->run;
+    stub->packets = (struct target_packets){.monitor = monitor, .packet_thread = packet};
+    stub->fake.base.packets = &stub->packets;
     stub->fake.info.qemu = true;
     stub->fake.info.processors = 2;
     stub->fake.info.features = "PacketSize=1000;qXfer:features:read+;vContSupported+";

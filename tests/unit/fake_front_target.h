@@ -13,7 +13,9 @@
 
 struct fake_front_target {
     struct fake_target fake; /* first: it is the target */
-    struct target_ops ops;
+    struct target_memory memory;
+    struct target_run run;
+    struct target_packets packets;
     uint8_t registers[2][FAKE_FRONT_TARGET_G_SIZE];
     char stop[128];
     struct buffer

@@ -441,27 +441,39 @@ static size_t fake_transports(struct target *target, struct target_transport *ou
     return count;
 }
 
-static const struct target_ops fake_ops = {
-    .state = fake_state,
+static const struct target_about about = {
     .info = fake_info,
-    .translate = fake_translate,
-    .translation_epoch = fake_epoch,
+    .set_listener = fake_set_listener,
+    .transports = fake_transports,
+};
+
+static const struct target_memory memory = {
     .classify = fake_classify,
     .read_virtual = fake_read_virtual,
     .write_virtual = fake_write_virtual,
     .read_physical = fake_read_physical,
     .write_physical = fake_write_physical,
-    .port_in = fake_port_in,
-    .port_out = fake_port_out,
-    .ports_out = fake_ports_out,
-    .has_pci_bus = fake_has_pci_bus,
-    .pointer_size = fake_pointer_size,
+};
+
+static const struct target_run run = {
+    .state = fake_state,
     .resume = fake_resume,
     .interrupt = fake_interrupt,
     .wait = fake_wait,
     .wait_cancel = fake_wait_cancel,
-    .set_listener = fake_set_listener,
-    .transports = fake_transports,
+};
+
+static const struct target_processors processors = {
+    .translate = fake_translate,
+    .translation_epoch = fake_epoch,
+    .pointer_size = fake_pointer_size,
+};
+
+static const struct target_ports ports = {
+    .in = fake_port_in,
+    .out = fake_port_out,
+    .out_all = fake_ports_out,
+    .has_pci_bus = fake_has_pci_bus,
 };
 
 /* --- for tests --- */
@@ -469,7 +481,11 @@ static const struct target_ops fake_ops = {
 void fake_init(struct fake_target *fake)
 {
     memset(fake, 0, sizeof(*fake));
-    fake->base.ops = &fake_ops;
+    fake->base = (struct target){.about = &about,
+                                 .memory = &memory,
+                                 .run = &run,
+                                 .processors = &processors,
+                                 .ports = &ports};
     fake->state = TARGET_STATE_HALTED;
     fake->info.processors = 1;
     fake->info.pointer_size = fake->pointer_size = 8;

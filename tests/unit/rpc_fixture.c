@@ -59,10 +59,10 @@ void rpc_test_run(void (*body)(struct rpc_test *test))
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     ck_assert_ptr_nonnull(test.loop);
     machine_start(&test.machine, CACHE_WRITE_BACK, 0);
-    test.ops = *test.machine.fake.base.ops;
-    test.ops.wait = wait_really;
-    test.ops.wait_cancel = wait_cancelled;
-    test.machine.fake.base.ops = &test.ops;
+    test.run = *test.machine.fake.base.run;
+    test.run.wait = wait_really;
+    test.run.wait_cancel = wait_cancelled;
+    test.machine.fake.base.run = &test.run;
     the_test = &test;
     ck_assert_ptr_nonnull(task_spawn(test.loop, "test", run_body, &arg));
     ev_run(test.loop, 0);

@@ -24,8 +24,8 @@ struct rpc_test {
     struct ev_loop *loop;
     struct machine machine;
     bool ended; /* the body has returned */
-    /* target.wait waits for these, as a real target's does */
-    struct target_ops ops;
+    /* target_run.wait waits for these, as a real target's does */
+    struct target_run run;
     bool cancelled;
     bool halts_when_cancelled;
 };

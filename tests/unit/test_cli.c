@@ -87,11 +87,11 @@ static enum target_error access_device(struct target *target, target_client clie
 
 static void prepare(struct machine *machine)
 {
-    static struct target_ops ops;
+    static struct target_memory memory;
 
-    ops = *machine->fake.base.ops;
-    ops.access_device = access_device;
-    machine->fake.base.ops = &ops;
+    memory = *machine->fake.base.memory;
+    memory.access_device = access_device;
+    machine->fake.base.memory = &memory;
     machine->fake.transports = ways;
     machine->fake.transports_count = sizeof ways / sizeof ways[0];
     for (unsigned i = 0; i < 16; i++)

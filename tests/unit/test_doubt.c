@@ -12,7 +12,7 @@
 
 static struct machine machine;
 static struct fake_target *const fake = &machine.fake;
-static struct target_ops ops;
+static struct target_memory memory;
 
 /* What the target was asked for last, and what it answers. */
 static struct {
@@ -50,9 +50,9 @@ static void set_up(void)
 {
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     machine_start(&machine, CACHE_WRITE_BACK, 0);
-    ops = *fake->base.ops;
-    ops.access_device = access_device;
-    fake->base.ops = &ops;
+    memory = *fake->base.memory;
+    memory.access_device = access_device;
+    fake->base.memory = &memory;
     memset(&device, 0, sizeof(device));
 }
 

@@ -14,7 +14,6 @@
 
 static struct machine machine;
 static struct fake_target *const fake = &machine.fake;
-static struct target_ops ops;
 static struct buffer packets; /* "THREAD:PAYLOAD", a + where bytes were dirty then, one a line */
 static struct buffer reply;
 static enum target_error refused;
@@ -33,12 +32,12 @@ static enum target_error packet(struct target *target, target_client client, uin
     return TARGET_OK;
 }
 
+static const struct target_packets table = {.packet_thread = packet};
+
 static void set_up(void)
 {
     machine_start(&machine, CACHE_WRITE_BACK, 0);
-    ops = *fake->base.ops;
-    ops.packet_thread = packet;
-    fake->base.ops = &ops;
+    fake->base.packets = &table;
     fake->info.qemu = true;
     refused = TARGET_OK;
     assert_hr(session_write_virtual(machine.a, BASE, "ours", 4, NULL), S_OK);

@@ -19,7 +19,6 @@
 
 static struct fake_machine machine;
 static struct target *target;
-static const struct target_ops *ops;
 static struct {
     struct ev_loop *loop;
     uint32_t seed;
@@ -52,17 +51,17 @@ static void call(void)
     char text[256];
     switch (draw(4)) {
     case 0:
-        (void)ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, text, sizeof text);
+        (void)target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, text, sizeof text);
         break;
     case 1:
-        (void)ops->resume(target, CLIENT, TARGET_RESUME_STEP, draw(MACHINE_CPUS), text,
-                          sizeof text);
+        (void)target->run->resume(target, CLIENT, TARGET_RESUME_STEP, draw(MACHINE_CPUS), text,
+                                  sizeof text);
         break;
     case 2:
-        (void)ops->wait(target, CLIENT, 0, &cancel, text, sizeof text);
+        (void)target->run->wait(target, CLIENT, 0, &cancel, text, sizeof text);
         break;
     default:
-        (void)ops->interrupt(target, CLIENT);
+        (void)target->run->interrupt(target, CLIENT);
     }
 }
 
@@ -107,7 +106,8 @@ static void hand_task(void *arg)
 
 static bool agrees(void)
 {
-    return ops->state(target) == (machine.running ? TARGET_STATE_RUNNING : TARGET_STATE_HALTED);
+    return target->run->state(target) ==
+           (machine.running ? TARGET_STATE_RUNNING : TARGET_STATE_HALTED);
 }
 
 static void look(uint32_t seed, int number)
@@ -120,7 +120,7 @@ static void look(uint32_t seed, int number)
                       seed, number, run_text(state->now), machine.running ? "runs" : "is halted");
         task_sleep(0.001);
     }
-    ck_assert_msg(stage.told == ops->state(target) || state->now == RUN_RESUMING,
+    ck_assert_msg(stage.told == target->run->state(target) || state->now == RUN_RESUMING,
                   "seed %u, round %d: the listener was told something else", seed, number);
 }
 
@@ -155,9 +155,8 @@ static void walk(uint32_t seed, void (*hand)(void))
         .gdb = machine.gdb, .have_qmp = true, .qmp = machine.qmp, .timeout = 1, .reattach = true};
     target = upstream_new(stage.loop, &config);
     ck_assert_ptr_nonnull(target);
-    ops = target->ops;
     struct target_listener listener = {.state_changed = on_state};
-    ops->set_listener(target, &listener);
+    target->about->set_listener(target, &listener);
     fake_machine_serve(&machine);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "walk", walk_task, NULL));
     ev_run(stage.loop, 0);

@@ -16,7 +16,6 @@
 static struct ev_loop *loop;
 static struct fake_machine machine;
 static struct target *target;
-static const struct target_ops *ops;
 static bool finished;
 
 static void run_script(void *arg)
@@ -44,7 +43,6 @@ static void play(task_fn *script, void (*prepare)(void))
     prepare();
     target = upstream_new(loop, &config);
     ck_assert_ptr_nonnull(target);
-    ops = target->ops;
     fake_machine_serve(&machine);
     ck_assert_ptr_nonnull(task_spawn(loop, "script", run_script, &script));
     ev_run(loop, 0);
@@ -87,7 +85,8 @@ static bool told(uint64_t physical, const struct target_seen *seen, size_t lengt
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     struct target_span run = {.address = physical, .bytes = bytes, .length = length};
     const char *doubt = "unset";
-    ck_assert_int_eq(ops->access_device(target, CLIENT, seen, &run, 1, write, &doubt), expected);
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, seen, &run, 1, write, &doubt),
+                     expected);
     ck_assert_int_eq(run.error, expected);
     ck_assert_uint_eq(run.done, expected == TARGET_OK ? length : 0);
     ck_assert_uint_eq(run.address, physical);
@@ -219,7 +218,7 @@ SCRIPT(several_accesses_end_where_one_is_refused, as_new)
         {.address = MACHINE_DEVICE + 5, .bytes = bytes + 5, .length = 2},
     };
     const char *doubt = "unset";
-    ck_assert_int_eq(ops->access_device(target, CLIENT, &device, runs, 3, true, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, runs, 3, true, &doubt),
                      TARGET_FAULT);
     ck_assert_ptr_null(doubt);
     ck_assert_uint_eq(runs[0].done, 4);
@@ -234,9 +233,10 @@ SCRIPT(nothing_while_it_runs, as_new)
     uint8_t byte = 0;
     struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt = "unset";
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
-    ck_assert_int_eq(ops->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
                      TARGET_RUNNING);
     ck_assert_ptr_null(doubt);
     ck_assert_uint_eq(run.done, 0);
@@ -252,7 +252,7 @@ SCRIPT(a_stub_that_is_lost_when_it_is_asked, dies)
     uint8_t byte = 0;
     struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt;
-    ck_assert_int_eq(ops->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
                      TARGET_GONE);
     ck_assert_uint_eq(run.done, 0);
     machine.die_at = NULL;

@@ -35,7 +35,6 @@ static struct {
 
 static struct fake_machine machine;
 static struct target *target;
-static const struct target_ops *ops;
 
 static void put(uint64_t table, unsigned index, uint64_t entry)
 {
@@ -81,7 +80,6 @@ static void play(task_fn *script)
         .gdb = machine.gdb, .have_qmp = true, .qmp = machine.qmp, .timeout = 5};
     target = upstream_new(stage.loop, &config);
     ck_assert_ptr_nonnull(target);
-    ops = target->ops;
     fake_machine_serve(&machine);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "script", run_script, NULL));
     ev_run(stage.loop, 0); /* ends when nothing is left to wait for */
@@ -108,7 +106,8 @@ static uint64_t translate(uint64_t address, uint64_t stride)
 
     for (unsigned i = 0; i < PAGES; i++)
         pages[i] = address + i * stride;
-    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, PAGES, out), TARGET_OK);
+    ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, PAGES, out),
+                     TARGET_OK);
     for (unsigned i = 0; i < PAGES; i++)
         ck_assert_int_eq(out[i].error, TARGET_OK);
     return out[0].physical;
@@ -118,12 +117,14 @@ static uint64_t translate(uint64_t address, uint64_t stride)
 static bool write_counts(uint64_t physical)
 {
     uint8_t bytes[8];
-    uint64_t epoch = ops->translation_epoch(target);
+    uint64_t epoch = target->processors->translation_epoch(target);
     struct target_span run = {.address = physical, .bytes = bytes, .length = sizeof bytes};
 
-    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
-    return ops->translation_epoch(target) != epoch;
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
+    return target->processors->translation_epoch(target) != epoch;
 }
 
 static unsigned stub_was_asked(void)
@@ -162,12 +163,13 @@ SCRIPT(a_write_to_a_table_that_is_being_read_counts)
 
     translate(0, PAGE);
     ck_assert(!write_counts(LEVEL_2 + 2 * PAGE));
-    uint64_t epoch = ops->translation_epoch(target);
+    uint64_t epoch = target->processors->translation_epoch(target);
     run.address = LEVEL_2 + 2 * PAGE + 511 * 8;
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "translate", translate_meanwhile, &done));
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     ck_assert(!done);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     while (!done)
         task_sleep(0.001);
     /* It was walked anew, not left to the stub: what it hangs on is known. */
@@ -181,8 +183,8 @@ SCRIPT(a_full_cache_of_translations_forgets_what_they_hang_on)
 
     translate(GIB, PAGE);
     ck_assert(!write_counts(PLAIN));
-    uint64_t epoch = ops->translation_epoch(target);
-    for (; ops->translation_epoch(target) == epoch; count += PAGES) {
+    uint64_t epoch = target->processors->translation_epoch(target);
+    for (; target->processors->translation_epoch(target) == epoch; count += PAGES) {
         ck_assert_uint_le(count, ENTRIES_MOST + PAGES);
         ck_assert_uint_eq(translate(count * PAGE, PAGE), 4 * GIB + count * PAGE);
     }
@@ -201,8 +203,8 @@ SCRIPT(a_full_cache_of_tables_forgets_which_they_were)
 
     translate(GIB, 2 * MIB);
     ck_assert(!write_counts(PLAIN));
-    uint64_t epoch = ops->translation_epoch(target);
-    for (; ops->translation_epoch(target) == epoch; count += PAGES) {
+    uint64_t epoch = target->processors->translation_epoch(target);
+    for (; target->processors->translation_epoch(target) == epoch; count += PAGES) {
         ck_assert_uint_le(count, TABLES_MOST);
         ck_assert_uint_eq(translate(GIB + count * 2 * MIB, 2 * MIB), PLAIN);
     }
@@ -215,7 +217,7 @@ SCRIPT(a_full_cache_of_tables_forgets_which_they_were)
 static uint64_t range_at(uint64_t physical)
 {
     struct target_region region;
-    ck_assert_int_eq(ops->classify(target, CLIENT, physical, &region), TARGET_OK);
+    ck_assert_int_eq(target->memory->classify(target, CLIENT, physical, &region), TARGET_OK);
     return region.first;
 }
 
@@ -234,13 +236,16 @@ SCRIPT(a_long_map_is_read_by_qmp_from_the_second_time_on)
     ck_assert_uint_eq(range_at(last + 3), last);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
     machine.ranges = 2998;
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
+                     TARGET_OK);
     ck_assert_uint_eq(range_at(last + 3), last - 16); /* the hole behind them */
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
     machine.ranges = 0;
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
+                     TARGET_OK);
     range_at(0);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
+                     TARGET_OK);
     range_at(0);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 2); /* a short one again by the quicker way */
 }
@@ -251,7 +256,8 @@ SCRIPT(a_map_too_long_for_qmp_is_left_to_the_stub)
     char message[256];
     machine.ranges = 40000;
     range_at(0);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 0, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
+                     TARGET_OK);
     range_at(0);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 2);
 }

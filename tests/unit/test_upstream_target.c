@@ -30,7 +30,6 @@ static struct stage {
 
 static struct fake_machine machine;
 static struct target *target;
-static const struct target_ops *ops;
 
 static bool on_before_resume(void *context, target_client client, bool *wrote, char *message,
                              size_t size)
@@ -63,7 +62,8 @@ static void on_lost(void *context, const char *reason)
 {
     (void)context;
     stage.lost++;
-    ck_assert_int_ne(ops->state(target), TARGET_STATE_LOST); /* told before the state changes */
+    ck_assert_int_ne(target->run->state(target),
+                     TARGET_STATE_LOST); /* told before the state changes */
     snprintf(stage.text, sizeof stage.text, "%s", reason);
 }
 
@@ -88,12 +88,11 @@ static void play(task_fn *script, void (*prepare)(void))
         prepare();
     target = upstream_new(stage.loop, &stage.config);
     ck_assert_ptr_nonnull(target);
-    ops = target->ops;
     struct target_listener listener = {.before_resume = on_before_resume,
                                        .state_changed = on_state,
                                        .memory_changed = on_memory,
                                        .lost = on_lost};
-    ops->set_listener(target, &listener);
+    target->about->set_listener(target, &listener);
     stage.script = script;
     fake_machine_serve(&machine);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "script", run_script, NULL));
@@ -122,7 +121,7 @@ static void attach(void)
 
 static void until(enum target_state state)
 {
-    while (ops->state(target) != state)
+    while (target->run->state(target) != state)
         task_sleep(0.001);
 }
 
@@ -134,7 +133,7 @@ static struct target_span one(uint64_t address, void *bytes, size_t length)
 
 static enum target_error translate(unsigned cpu, uint64_t page, struct target_translation *out)
 {
-    return ops->translate(target, CLIENT, cpu, &page, 1, out);
+    return target->processors->translate(target, CLIENT, cpu, &page, 1, out);
 }
 
 /* Attach and detach */
@@ -153,8 +152,8 @@ static void no_qmp(void)
 SCRIPT(attach_finds_out_what_it_is, NULL)
 {
     attach();
-    const struct target_info *info = ops->info(target);
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    const struct target_info *info = target->about->info(target);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
     ck_assert_str_eq(info->architecture, "i386:x86-64");
     ck_assert_uint_eq(info->processors, 2);
     ck_assert_uint_eq(info->pointer_size, 8);
@@ -182,10 +181,10 @@ SCRIPT(attach_to_a_machine_without_ports, big_endian)
     uint32_t value;
     char message[64];
     attach();
-    ck_assert(ops->info(target)->big_endian && !ops->info(target)->ports);
-    ck_assert_int_eq(ops->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
+    ck_assert(target->about->info(target)->big_endian && !target->about->info(target)->ports);
+    ck_assert_int_eq(target->processors->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
     ck_assert_uint_eq(size, 4);
-    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
                      TARGET_UNSUPPORTED);
 }
 
@@ -193,7 +192,7 @@ SCRIPT(attach_to_a_machine_without_ports, big_endian)
 static uint64_t monitor_calls(void)
 {
     struct target_transport ways[TARGET_TRANSPORTS_MOST];
-    size_t count = ops->transports(target, ways, TARGET_TRANSPORTS_MOST);
+    size_t count = target->about->transports(target, ways, TARGET_TRANSPORTS_MOST);
     for (size_t i = 0; i < count; i++)
         if (strcmp(ways[i].name, "monitor") == 0)
             return ways[i].calls;
@@ -206,9 +205,9 @@ SCRIPT(ports_that_are_not_there_are_not_counted, big_endian)
     uint32_t value;
     char message[64];
     attach();
-    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
                      TARGET_UNSUPPORTED);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
                      TARGET_UNSUPPORTED);
     ck_assert_uint_eq(monitor_calls(), 0);
 }
@@ -218,8 +217,9 @@ SCRIPT(ports_by_the_monitor_are_counted, NULL)
     uint32_t value;
     char message[64];
     attach();
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message), TARGET_OK);
-    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
                      TARGET_OK);
     ck_assert_uint_eq(monitor_calls(), 2);
 }
@@ -235,10 +235,10 @@ SCRIPT(a_machine_that_its_program_names, named_by_its_program)
 {
     unsigned size;
     attach();
-    const struct target_info *info = ops->info(target);
+    const struct target_info *info = target->about->info(target);
     ck_assert_str_eq(info->architecture, "mipsel");
     ck_assert(!info->big_endian && !info->order_unknown);
-    ck_assert_int_eq(ops->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
+    ck_assert_int_eq(target->processors->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
     ck_assert_uint_eq(size, 4);
 }
 
@@ -252,8 +252,8 @@ static void named_at_length(void)
 SCRIPT(a_machine_of_which_nobody_tells_the_byte_order, named_at_length)
 {
     attach();
-    ck_assert_str_eq(ops->info(target)->architecture, "mips");
-    ck_assert(ops->info(target)->order_unknown);
+    ck_assert_str_eq(target->about->info(target)->architecture, "mips");
+    ck_assert(target->about->info(target)->order_unknown);
 }
 
 static void found_running(void)
@@ -264,7 +264,7 @@ static void found_running(void)
 SCRIPT(a_running_guest_goes_on_running, found_running)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
     ck_assert(machine.running);
     upstream_detach(target);
     ck_assert(machine.running);
@@ -279,8 +279,8 @@ static void found_running_no_qmp(void)
 SCRIPT(a_running_guest_gives_itself_away_without_qmp, found_running_no_qmp)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
-    ops->interrupt(target, CLIENT);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
+    target->run->interrupt(target, CLIENT);
     until(TARGET_STATE_HALTED);
     upstream_detach(target);
     task_sleep(0.05); /* the stub has read what was sent before the close */
@@ -308,7 +308,7 @@ static void refused(void)
                       strstr(message, "'cont' in its monitor") &&
                       strstr(message, "QEMU 8.1.0 does not say"),
                   "%s", message);
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_LOST);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_LOST);
     ck_assert(!machine.running); /* as the message says */
 }
 
@@ -331,7 +331,7 @@ static void said_to_run(void)
 SCRIPT(it_is_said_that_it_ran, said_to_run)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
     ck_assert(machine.running);
 }
 
@@ -345,9 +345,10 @@ SCRIPT(it_is_said_that_it_did_not_run, said_to_be_halted)
 {
     char message[64];
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     upstream_detach(target);
     ck_assert(!machine.running);
 }
@@ -362,7 +363,7 @@ static void never_ran(void)
 SCRIPT(a_guest_that_never_ran, never_ran)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
 }
 
 static void at_a_breakpoint(void)
@@ -374,13 +375,13 @@ static void at_a_breakpoint(void)
 SCRIPT(a_guest_that_stands_at_a_breakpoint, at_a_breakpoint)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
 }
 
 SCRIPT(an_older_qemu_would_have_told, no_qmp)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
 }
 
 static void found_running_halt(void)
@@ -392,7 +393,7 @@ static void found_running_halt(void)
 SCRIPT(attach_halt_halts_and_detach_resumes, found_running_halt)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_HALTED);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
     ck_assert(!machine.running);
     upstream_detach(target);
     ck_assert(machine.running);
@@ -402,8 +403,9 @@ SCRIPT(a_guest_found_halted_is_left_halted, NULL)
 {
     char message[64];
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     ck_assert(machine.running);
     upstream_detach(target);
     ck_assert(!machine.running);
@@ -420,7 +422,7 @@ SCRIPT(an_unreachable_stub_is_named, unreachable)
     char message[256];
     ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_GONE);
     ck_assert_ptr_nonnull(strstr(message, "nobody"));
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_LOST);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_LOST);
     struct target_translation translation;
     ck_assert_int_eq(translate(0, 0, &translation), TARGET_GONE);
 }
@@ -464,7 +466,7 @@ SCRIPT(virtual_transfers_in_many_packets, NULL)
         out[i] = (uint8_t)(i * 7 + (i >> 8));
     struct target_span writes[] = {one(0x1000, out, 4096), one(0x2ff0, out + 4096, 16),
                                    one(0x3000, out + 4112, 4080)};
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, writes, 3), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, writes, 3), TARGET_OK);
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(writes[i].done, writes[i].length);
         ck_assert_int_eq(writes[i].error, TARGET_OK);
@@ -473,7 +475,7 @@ SCRIPT(virtual_transfers_in_many_packets, NULL)
     ck_assert_mem_eq(machine.memory + 0x2ff0, out + 4096, 4096);
     struct target_span reads[] = {one(0x1000, in, 4096), one(0x2ff0, in + 4096, 16),
                                   one(0x3000, in + 4112, 4080)};
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, reads, 3), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, reads, 3), TARGET_OK);
     ck_assert_mem_eq(in, out, sizeof in);
 }
 
@@ -485,7 +487,7 @@ SCRIPT(a_hole_between_two_pages, NULL)
     machine.pages[0][2] = MACHINE_UNMAPPED;
     struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
                                  one(0x3000, bytes, 4096)};
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 0);
     ck_assert_int_eq(runs[1].error, TARGET_FAULT);
@@ -501,11 +503,11 @@ SCRIPT(each_processor_has_its_own_pages, NULL)
     machine.pages[0][4] = 5;
     machine.pages[1][4] = 6;
     struct target_span run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 1, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 1, &run, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x6010], 1);
     byte = 2;
     run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x5010], 2);
     ck_assert_int_eq(translate(1, 0x4000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x6000);
@@ -513,7 +515,7 @@ SCRIPT(each_processor_has_its_own_pages, NULL)
     ck_assert_uint_eq(translation.physical, 0x5000);
     ck_assert_int_eq(translate(2, 0x4000, &translation), TARGET_INVALID);
     run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 2, &run, 1), TARGET_INVALID);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 2, &run, 1), TARGET_INVALID);
     ck_assert_uint_eq(run.done, 0);
 }
 
@@ -523,14 +525,16 @@ SCRIPT(physical_and_virtual_do_not_mix, NULL)
     attach();
     machine.pages[0][1] = 9;
     struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     byte = 0x22;
     run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x1000], 0x11);
     ck_assert_uint_eq(machine.memory[0x9000], 0x22);
     run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     ck_assert_uint_eq(byte, 0x11);
     upstream_detach(target);
     ck_assert(!machine.physical);
@@ -543,14 +547,14 @@ SCRIPT(natural_accesses_one_by_one, NULL)
     unsigned before = fake_machine_count(&machine, "Me");
     struct target_span runs[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
                                  one(0xe006, bytes + 6, 1)};
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
                      TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me") - before, 3);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me000,4:01020304"), 1);
     /* What comes after a failure is not sent. */
     machine.answer_at = "Me004";
     machine.answer = "E14";
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
                      TARGET_FAULT);
     ck_assert_uint_eq(runs[0].done, 4);
     ck_assert_int_eq(runs[1].error, TARGET_FAULT);
@@ -572,7 +576,7 @@ SCRIPT(a_stub_that_answers_less_than_was_asked, short_reads)
     machine.pages[0][3] = MACHINE_UNMAPPED;
     struct target_span runs[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
                                  one(0x3000, in, 8)};
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 4096);
     ck_assert_mem_eq(in, machine.memory + 0x1000, sizeof in);
@@ -590,7 +594,7 @@ SCRIPT(a_stub_that_answers_more_than_was_asked, wrong_reads)
     uint8_t in[4];
     attach();
     struct target_span run = one(0x5000, in, 4);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     ck_assert_uint_eq(run.done, 0);
     until(TARGET_STATE_LOST);
     ck_assert_uint_eq(stage.lost, 1);
@@ -607,7 +611,7 @@ SCRIPT(a_stub_that_answers_a_write_with_nonsense, odd_writes)
     uint8_t byte = 1;
     attach();
     struct target_span run = one(0x5000, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     ck_assert_uint_eq(run.done, 0);
     until(TARGET_STATE_LOST);
 }
@@ -624,7 +628,7 @@ SCRIPT(death_in_the_middle_of_a_write, dies)
     memset(bytes, 0x33, sizeof bytes);
     attach();
     struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, runs, 2), TARGET_GONE);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, runs, 2), TARGET_GONE);
     ck_assert_uint_eq(runs[0].done, 4096);
     ck_assert_uint_eq(runs[1].done, 0);
     until(TARGET_STATE_LOST);
@@ -643,23 +647,22 @@ SCRIPT(a_plain_stub_with_binary_writes, binary)
     uint8_t bytes[4096], in[4096];
     struct target_translation translation;
     struct target_region region;
-    bool present;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)("$#}*a\0z\xff"[i % 8]);
     attach();
-    ck_assert(!ops->info(target)->physical && !ops->info(target)->ports);
+    ck_assert(!target->about->info(target)->physical && !target->about->info(target)->ports);
     struct target_span run = one(0x1000, bytes, sizeof bytes);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_mem_eq(machine.memory + 0x1000, bytes, sizeof bytes);
     ck_assert_uint_eq(fake_machine_count(&machine, "M"), 0);
     run = one(0x1000, in, sizeof in);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_mem_eq(in, bytes, sizeof in);
     run = one(0x1000, in, 1);
-    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
                      TARGET_UNSUPPORTED);
-    ck_assert_int_eq(ops->classify(target, CLIENT, 0, &region), TARGET_UNSUPPORTED);
-    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 0, &present), TARGET_UNSUPPORTED);
+    ck_assert_int_eq(target->memory->classify(target, CLIENT, 0, &region), TARGET_UNSUPPORTED);
+    ck_assert_ptr_null(target->ports);
     /* A page is there when it can be read; its own physical address. */
     machine.pages[0][7] = MACHINE_UNMAPPED;
     ck_assert_int_eq(translate(0, 0x6000, &translation), TARGET_OK);
@@ -683,36 +686,38 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     uint8_t byte = 0;
     attach();
     machine.pages[0][1] = 0xe;
-    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
+    ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
     ck_assert_int_eq(out[0].region.kind, REGION_DEVICE);
     ck_assert_uint_eq(out[0].physical, 0xe000);
     ck_assert_int_eq(out[1].region.kind, REGION_ROM);
     ck_assert_int_eq(out[2].region.kind, REGION_NONE);
     unsigned asked = fake_machine_count(&machine, GVA2GPA);
     ck_assert_uint_eq(asked, 3);
-    uint64_t epoch = ops->translation_epoch(target);
+    uint64_t epoch = target->processors->translation_epoch(target);
     struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
-    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, GVA2GPA), asked);
-    ck_assert_uint_eq(ops->translation_epoch(target), epoch);
+    ck_assert_uint_eq(target->processors->translation_epoch(target), epoch);
     /* Any write may have hit a page table. */
     machine.pages[0][1] = 3;
     run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
-    ck_assert_int_eq(ops->translate(target, CLIENT, 0, pages, 1, out), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
+    ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, 1, out), TARGET_OK);
     ck_assert_uint_eq(out[0].physical, 0x3000);
-    epoch = ops->translation_epoch(target);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
-    epoch = ops->translation_epoch(target);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 1, message, sizeof message), TARGET_OK);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
-    epoch = ops->translation_epoch(target);
+    epoch = target->processors->translation_epoch(target);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
+    epoch = target->processors->translation_epoch(target);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
+    epoch = target->processors->translation_epoch(target);
     struct buffer reply = {0};
-    ck_assert_int_eq(ops->packet(target, CLIENT, 0, "P1d=00", 6, &reply), TARGET_OK);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "P1d=00", 6, &reply), TARGET_OK);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     buffer_free(&reply);
 }
 
@@ -727,29 +732,31 @@ SCRIPT(a_map_that_reads_as_before_is_kept, no_qmp)
     char message[64];
     bool present = true;
     attach();
-    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_int_eq(target->memory->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
     ck_assert_int_eq(region.kind, REGION_RAM);
     unsigned pci = fake_machine_count(&machine, INFO_PCI);
     unsigned tree = fake_machine_count(&machine, INFO_MTREE);
     unsigned checked = fake_machine_count(&machine, GPA2HVA);
     ck_assert_uint_gt(checked, 0);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x80, 1, 1, message, sizeof message), TARGET_OK);
-    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, message, sizeof message),
+                     TARGET_OK);
+    ck_assert_int_eq(target->memory->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
     ck_assert_int_eq(region.kind, REGION_RAM);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_MTREE), tree + 1);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci);
-    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
+    ck_assert_int_eq(target->ports->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
     ck_assert(!present);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 1);
-    ck_assert_int_eq(ops->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
+    ck_assert_int_eq(target->ports->has_pci_bus(target, CLIENT, 3, &present), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 1);
     ck_assert_uint_eq(fake_machine_count(&machine, GPA2HVA), checked);
     /* What has run may be another machine, with the same memory. */
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, &(bool){false}, message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, &(bool){false}, message, sizeof message),
-                     TARGET_OK);
-    ck_assert_int_eq(ops->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
+    ck_assert_int_eq(target->memory->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 2);
     ck_assert_uint_eq(fake_machine_count(&machine, GPA2HVA), checked);
 }
@@ -773,12 +780,13 @@ SCRIPT(what_was_asked_before_a_write_ended_is_asked_again, one_at_a_time)
     uint8_t byte = 0;
     bool answered = false;
     attach();
-    uint64_t epoch = ops->translation_epoch(target);
+    uint64_t epoch = target->processors->translation_epoch(target);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "asks", ask_meanwhile, &answered));
     struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     ck_assert(!answered);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     while (!answered)
         task_sleep(0.001);
     unsigned asked = fake_machine_count(&machine, GVA2GPA);
@@ -797,11 +805,11 @@ SCRIPT(a_32_bit_processor_has_32_bit_addresses, narrow)
     struct target_translation translation;
     uint8_t byte = 0x77;
     attach();
-    ck_assert_uint_eq(ops->info(target)->pointer_size, 4);
+    ck_assert_uint_eq(target->about->info(target)->pointer_size, 4);
     ck_assert_int_eq(translate(0, 0x100001000, &translation), TARGET_OK);
     ck_assert_int_eq(translation.error, TARGET_FAULT);
     struct target_span run = one(0x100001000, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_FAULT);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_FAULT);
     ck_assert_uint_eq(machine.memory[0x1000], 0);
     /* dbgeng's way to write 0xfffff000. */
     ck_assert_int_eq(translate(0, 0xfffffffffffff000, &translation), TARGET_OK);
@@ -816,21 +824,22 @@ SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
     char message[64];
     uint8_t byte;
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     machine.pages[1][1] = 5;
     ck_assert_int_eq(translate(1, 0x1000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x5000);
     machine.pages[1][1] = 6;
     ck_assert_int_eq(translate(1, 0x1000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x6000);
-    uint64_t epoch = ops->translation_epoch(target);
-    ck_assert_uint_ne(ops->translation_epoch(target), epoch);
+    uint64_t epoch = target->processors->translation_epoch(target);
+    ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     /* Memory needs the stub. */
     struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
     ck_assert_int_eq(run.error, TARGET_RUNNING);
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
                      TARGET_RUNNING);
 }
 
@@ -840,10 +849,11 @@ SCRIPT(without_qmp_nothing_works_while_it_runs, no_qmp)
     char message[64];
     uint32_t value;
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     ck_assert_int_eq(translate(0, 0x1000, &translation), TARGET_RUNNING);
-    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
                      TARGET_RUNNING);
 }
 
@@ -855,21 +865,23 @@ SCRIPT(ports_by_one_command_each, NULL)
     char message[64];
     attach();
     unsigned before = machine.logged;
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 0x5a, message, sizeof message),
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 0x5a, message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->port_in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
                      TARGET_OK);
     ck_assert_uint_eq(value, 0x5a);
     ck_assert_uint_eq(machine.logged - before, 2);
     machine.port_error = "'o' has failed: nonsense";
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
                      TARGET_FAILED);
     ck_assert_str_eq(message, "'o' has failed: nonsense");
     machine.port_error = NULL;
     /* Through QMP while it runs. */
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x71, 1, 3, message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->port_out(target, CLIENT, 0x71, 1, 3, message, sizeof message), TARGET_OK);
     ck_assert_uint_eq(machine.port[0x71], 3);
 }
 
@@ -881,38 +893,45 @@ SCRIPT(views_are_flushed_until_nothing_is_dirty, NULL)
     attach();
     stage.dirty = 3;
     unsigned memory = stage.memory;
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 1, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 1, message, sizeof message),
+        TARGET_OK);
     ck_assert_uint_eq(stage.flushes, 4);
     ck_assert_uint_gt(stage.memory, memory);
     ck_assert_uint_eq(fake_machine_count(&machine, "Hc2"), 1);
     ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:2"), 1);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
+                     TARGET_OK);
     stage.call_off = true;
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_FAILED);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_FAILED);
     ck_assert_str_eq(message, "cannot be written");
     ck_assert(!machine.running);
     stage.call_off = false;
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, 2, message, sizeof message),
-                     TARGET_INVALID);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 2, message, sizeof message),
+        TARGET_INVALID);
 }
 
 SCRIPT(an_interrupt_at_once_after_a_resume, NULL)
 {
     char message[128];
     attach();
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK); /* halted already */
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK); /* halted already */
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_RUNNING);
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_RUNNING);
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
     ck_assert_ptr_nonnull(strstr(message, "interrupt on processor 0"));
     char reply[64];
-    ops->stop_reply(target, reply, sizeof reply);
+    target->run->stop_reply(target, reply, sizeof reply);
     ck_assert_str_eq(reply, "T02thread:01;");
 }
 
@@ -922,20 +941,21 @@ static void cancel_soon(void *arg)
 {
     (void)arg;
     cancel = true;
-    ops->wait_cancel(target);
+    target->run->wait_cancel(target);
 }
 
 SCRIPT(waiting_ends_when_it_is_called_off, NULL)
 {
     char message[64];
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 0.01, NULL, message, sizeof message),
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 0.01, NULL, message, sizeof message),
                      TARGET_RUNNING);
     cancel = false;
     task_spawn(stage.loop, "cancel", cancel_soon, NULL);
-    ck_assert_int_eq(ops->wait(target, CLIENT, -1, &cancel, message, sizeof message),
+    ck_assert_int_eq(target->run->wait(target, CLIENT, -1, &cancel, message, sizeof message),
                      TARGET_CANCELLED);
 }
 
@@ -949,7 +969,7 @@ static void read_for_long(void *arg)
 {
     (void)arg;
     struct target_span run = one(0, busy.bytes, sizeof busy.bytes);
-    busy.read = ops->read_virtual(target, CLIENT + 1, 0, &run, 1);
+    busy.read = target->memory->read_virtual(target, CLIENT + 1, 0, &run, 1);
     busy.finished++;
 }
 
@@ -957,7 +977,8 @@ static void resume_behind(void *arg)
 {
     (void)arg;
     char message[128];
-    busy.resumed = ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message);
+    busy.resumed =
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message);
     busy.finished++;
 }
 
@@ -973,11 +994,11 @@ SCRIPT(it_runs_from_the_moment_that_it_is_to, NULL)
     task_yield();
     ck_assert(!machine.running);
     ck_assert_uint_eq(fake_machine_count(&machine, "vCont;"), 0);
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 0, NULL, text, sizeof text), TARGET_RUNNING);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 0, NULL, text, sizeof text), TARGET_RUNNING);
     /* and so it can be interrupted */
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 30, NULL, text, sizeof text), TARGET_OK);
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 30, NULL, text, sizeof text), TARGET_OK);
     ck_assert_ptr_nonnull(strstr(text, "interrupt"));
     while (busy.finished < 2)
         task_sleep(0.001);
@@ -992,18 +1013,19 @@ SCRIPT(others_halt_and_resume_it, NULL)
     uint8_t byte;
     struct target_span run = one(0x1000, &byte, 1);
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     fake_machine_run(&machine, false);
     until(TARGET_STATE_HALTED);
     unsigned memory = stage.memory;
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
     ck_assert_uint_gt(stage.memory, memory);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     until(TARGET_STATE_HALTED);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_uint_eq(stage.lost, 0);
 }
 
@@ -1022,13 +1044,13 @@ SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
     until(TARGET_STATE_RUNNING);
     fake_machine_run(&machine, false);
     until(TARGET_STATE_HALTED);
-    ops->stop_reply(target, reply, sizeof reply);
+    target->run->stop_reply(target, reply, sizeof reply);
     ck_assert_str_eq(reply, "T02thread:01;");
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
-    ck_assert_int_eq(ops->interrupt(target, CLIENT), TARGET_OK);
+    ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     until(TARGET_STATE_HALTED);
-    ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
 }
 
 static void answer_status(void *arg)
@@ -1059,11 +1081,11 @@ SCRIPT(nothing_is_sent_while_it_may_run, NULL)
         if (!runs) { /* a moment only: what was asked for meanwhile is done then */
             machine.running = false;
             ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-            ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+            ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
             continue;
         }
         ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-        ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
         until(TARGET_STATE_RUNNING);
     }
     ck_assert_uint_eq(machine.bad, 0);
@@ -1107,10 +1129,12 @@ SCRIPT(many_steps_and_late_events, NULL)
     attach();
     for (int i = 0; i < 50; i++) {
         ck_assert_int_eq(
-            ops->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message), TARGET_OK);
-        ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+            target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
+            TARGET_OK);
+        ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
+                         TARGET_OK);
         struct target_span run = one(0x1000, &byte, 1);
-        ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     }
     ck_assert_uint_eq(stage.lost, 0);
 }
@@ -1118,18 +1142,21 @@ SCRIPT(many_steps_and_late_events, NULL)
 static void step_and_wait(unsigned cpu)
 {
     char message[64];
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_STEP, cpu, message, sizeof message),
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, cpu, message, sizeof message),
+        TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
 }
 
 static void packet_and_wait(const char *payload, uint64_t thread)
 {
     char message[64];
-    ck_assert_int_eq(ops->resume_packet(target, CLIENT, thread, payload, strlen(payload), message,
-                                        sizeof message),
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, thread, payload, strlen(payload),
+                                                message, sizeof message),
                      TARGET_OK);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
+                     TARGET_OK);
 }
 
 SCRIPT(a_step_that_was_not_made_is_made_again, NULL)
@@ -1142,7 +1169,7 @@ SCRIPT(a_step_that_was_not_made_is_made_again, NULL)
     ck_assert_uint_eq(machine.moved[1], 1);
     ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:2"), 4);
     ck_assert_uint_eq(stage.changes - changes, 2); /* runs, halted */
-    ops->stop_reply(target, reply, sizeof reply);
+    target->run->stop_reply(target, reply, sizeof reply);
     ck_assert_str_eq(reply, "T05thread:02;");
     machine.phantoms = 1;
     packet_and_wait("vCont;s:1;c", 1);
@@ -1171,7 +1198,7 @@ SCRIPT(many_steps_that_were_not_made, NULL)
         machine.phantoms = i % 4;
         step_and_wait(0);
         struct target_span run = one(0x1000, &byte, 1);
-        ck_assert_int_eq(ops->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     }
     ck_assert_uint_eq(machine.moved[0], 50);
     ck_assert_uint_eq(stage.lost, 0);
@@ -1204,12 +1231,12 @@ SCRIPT(a_lost_target_is_found_again, reattaching)
     char text[64];
     attach();
     struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, text, sizeof text), TARGET_GONE);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, text, sizeof text), TARGET_GONE);
     ck_assert_uint_eq(stage.lost, 1);
     until(TARGET_STATE_HALTED);
     ck_assert_uint_eq(machine.connects, 2);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     /* It was running when it was found first, and we had halted it. */
     upstream_detach(target);
     ck_assert(machine.running);
@@ -1228,10 +1255,10 @@ SCRIPT(lost_while_halted_without_qmp, reattaching_no_qmp)
 {
     uint8_t byte = 1;
     attach();
-    ops->interrupt(target, CLIENT);
+    target->run->interrupt(target, CLIENT);
     until(TARGET_STATE_HALTED);
     struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(ops->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
     until(TARGET_STATE_HALTED);
     ck_assert_uint_eq(machine.connects, 2);
     ck_assert(!machine.running);
@@ -1240,7 +1267,7 @@ SCRIPT(lost_while_halted_without_qmp, reattaching_no_qmp)
 SCRIPT(lost_while_running_without_qmp, reattaching_no_qmp)
 {
     attach();
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
     shutdown(machine.stub.fd, SHUT_RDWR);
     until(TARGET_STATE_LOST);
     until(TARGET_STATE_RUNNING);
@@ -1281,18 +1308,20 @@ SCRIPT(packets_that_must_not_pass, NULL)
     attach();
     unsigned before = machine.logged;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        ck_assert_msg(ops->packet(target, CLIENT, 0, refused[i], strlen(refused[i]), &reply) ==
-                          TARGET_INVALID,
+        ck_assert_msg(target->packets->packet(target, CLIENT, 0, refused[i], strlen(refused[i]),
+                                              &reply) == TARGET_INVALID,
                       "%s", refused[i]);
-    ck_assert_int_eq(ops->packet(target, CLIENT, 0, "", 0, &reply), TARGET_INVALID);
-    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
+    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "", 0, &reply), TARGET_INVALID);
+    ck_assert_int_eq(
+        target->run->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
+        TARGET_INVALID);
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "D", 1, message, sizeof message),
                      TARGET_INVALID);
-    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "D", 1, message, sizeof message),
-                     TARGET_INVALID);
-    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
-                     TARGET_INVALID);
+    ck_assert_int_eq(
+        target->run->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
+        TARGET_INVALID);
     ck_assert_uint_eq(machine.logged, before);
-    ck_assert_int_eq(ops->packet(target, CLIENT, 1, "m1000,2", 7, &reply), TARGET_OK);
+    ck_assert_int_eq(target->packets->packet(target, CLIENT, 1, "m1000,2", 7, &reply), TARGET_OK);
     ck_assert_str_eq((const char *)buffer_bytes(&reply), "0000");
     ck_assert_uint_eq(machine.cpu, 1);
     buffer_free(&reply);
@@ -1303,12 +1332,14 @@ SCRIPT(a_resume_in_a_clients_own_words, NULL)
     char message[128];
     attach();
     stage.dirty = 1;
-    ck_assert_int_eq(ops->resume_packet(target, CLIENT, 0, "vCont;c:1", 9, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume_packet(target, CLIENT, 0, "vCont;c:1", 9, message, sizeof message),
+        TARGET_OK);
     ck_assert_uint_eq(stage.flushes, 2);
     ck_assert(machine.running);
     fake_machine_halt(&machine, "T05thread:02;");
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
+                     TARGET_OK);
     ck_assert_ptr_nonnull(strstr(message, "processor 1"));
 }
 
@@ -1321,11 +1352,13 @@ SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
     strcat(words, "thread:02;");
     ck_assert_uint_gt(strlen(words), 512);
     attach();
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_OK);
     fake_machine_halt(&machine, words);
-    ck_assert_int_eq(ops->wait(target, CLIENT, 5, NULL, message, sizeof message), TARGET_OK);
-    ops->stop_reply(target, reply, sizeof reply);
+    ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
+                     TARGET_OK);
+    target->run->stop_reply(target, reply, sizeof reply);
     ck_assert_str_eq(reply, words);
 }
 
@@ -1334,15 +1367,16 @@ SCRIPT(the_monitor_may_not_resume_behind_our_back, NULL)
     struct buffer text = {0};
     attach();
     stage.dirty = 1;
-    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "cont", &text), TARGET_OK);
+    ck_assert_int_eq(target->packets->monitor(target, CLIENT, 0, "cont", &text), TARGET_OK);
     ck_assert_uint_eq(stage.flushes, 2);
     ck_assert(machine.running);
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
-    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "stop", &text), TARGET_OK);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(target->packets->monitor(target, CLIENT, 0, "stop", &text), TARGET_OK);
     ck_assert(!machine.running);
-    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "gdbserver none", &text), TARGET_INVALID);
+    ck_assert_int_eq(target->packets->monitor(target, CLIENT, 0, "gdbserver none", &text),
+                     TARGET_INVALID);
     /* A user's `cpu` does not mislead us. */
-    ck_assert_int_eq(ops->monitor(target, CLIENT, 0, "cpu 1", &text), TARGET_OK);
+    ck_assert_int_eq(target->packets->monitor(target, CLIENT, 0, "cpu 1", &text), TARGET_OK);
     machine.pages[0][1] = 2;
     struct target_translation translation;
     ck_assert_int_eq(translate(0, 0x1000, &translation), TARGET_OK);

@@ -71,7 +71,6 @@ static const struct way_ops *const more[] = {&shelf, &shelf, &shelf, &shelf};
 
 static struct fake_machine machine;
 static struct target *target;
-static const struct target_ops *ops;
 static bool finished;
 
 static void run_script(void *arg)
@@ -103,7 +102,6 @@ static void play(task_fn *script)
     struct upstream_config config = config_with(1);
     target = upstream_new(loop, &config);
     ck_assert_ptr_nonnull(target);
-    ops = target->ops;
     fake_machine_serve(&machine);
     ck_assert_ptr_nonnull(task_spawn(loop, "script", run_script, &script));
     ev_run(loop, 0);
@@ -124,7 +122,7 @@ static void play(task_fn *script)
 static struct target_transport transport(const char *name)
 {
     struct target_transport ways[TARGET_TRANSPORTS_MOST];
-    size_t count = ops->transports(target, ways, TARGET_TRANSPORTS_MOST);
+    size_t count = target->about->transports(target, ways, TARGET_TRANSPORTS_MOST);
     for (size_t i = 0; i < count; i++)
         if (strcmp(ways[i].name, name) == 0)
             return ways[i];
@@ -140,7 +138,8 @@ SCRIPT(is_taken_for_its_range)
         {.address = SHELF + PAGE, .bytes = bytes[1], .length = 16},
     };
     memset(&machine.memory[SHELF + PAGE], 0x77, 16);
-    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, runs, 2), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, runs, 2),
+                     TARGET_OK);
     for (unsigned i = 0; i < 16; i++) {
         ck_assert_uint_eq(bytes[0][i], SHELF_BYTE);
         ck_assert_uint_eq(bytes[1][i], 0x77);
@@ -154,7 +153,8 @@ SCRIPT(is_counted)
     uint8_t bytes[16] = {0};
     struct target_span run = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
     uint64_t by_stub = transport("rsp").bytes_read;
-    ck_assert_int_eq(ops->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     ck_assert(transport("shelf").open);
     ck_assert_uint_eq(transport("shelf").calls, 1);
     ck_assert_uint_eq(transport("shelf").bytes_read, 16);
@@ -167,7 +167,8 @@ SCRIPT(leaves_the_rest)
     struct target_span run = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
     memset(bytes, 0x11, sizeof bytes);
     uint64_t by_stub = transport("rsp").bytes_written;
-    ck_assert_int_eq(ops->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+                     TARGET_OK);
     ck_assert_uint_eq(machine.memory[SHELF], 0x11);
     ck_assert_uint_eq(transport("rsp").bytes_written, by_stub + 16);
     ck_assert_uint_eq(transport("shelf").calls, 0);
@@ -178,7 +179,7 @@ SCRIPT(comes_behind_those_that_there_are)
     static const char *const names[] = {"rsp",         "monitor",    "qtest",
                                         "memory-file", "direct-ram", "shelf"};
     struct target_transport ways[TARGET_TRANSPORTS_MOST];
-    ck_assert_uint_eq(ops->transports(target, ways, TARGET_TRANSPORTS_MOST), 6);
+    ck_assert_uint_eq(target->about->transports(target, ways, TARGET_TRANSPORTS_MOST), 6);
     for (unsigned i = 0; i < 6; i++)
         ck_assert_str_eq(ways[i].name, names[i]);
 }

@@ -93,7 +93,7 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
     if (error == TARGET_OK)
         error = ask(stub, reply, "qqemu.Supported");
     if (error == TARGET_OK && strstr(text_of(reply), "PhyMemMode")) {
-        stub->qemu = true;
+        stub->qemu = stub->has_monitor = stub->has_physical = true;
         stub->read_most = size / 2; /* QEMU's own bound, its replies may be longer */
     }
     return error;
@@ -319,7 +319,7 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
     struct monitor monitor = {.rsp = stub->rsp};
     char message[128], version[32];
     snprintf(stub->version, sizeof stub->version, "GDB stub");
-    if (!stub->qemu)
+    if (!stub->has_monitor)
         return TARGET_OK;
     if (qmp_facts_version(qmp, version, sizeof version)) {
         snprintf(stub->version, sizeof stub->version, "QEMU %s", version);
@@ -341,7 +341,7 @@ static enum target_error ask_run_state(struct stub *stub, struct qmp *qmp, struc
     struct monitor monitor = {.rsp = stub->rsp};
     char message[128];
     bool running;
-    if (!stub->qemu || qmp_facts_status(qmp, stub->status, sizeof stub->status))
+    if (!stub->has_monitor || qmp_facts_status(qmp, stub->status, sizeof stub->status))
         return TARGET_OK;
     buffer_clear(reply);
     enum target_error error =

@@ -23,7 +23,9 @@ enum byte_order { BYTE_ORDER_UNKNOWN, BYTE_ORDER_LITTLE, BYTE_ORDER_BIG };
 struct stub {
     struct rsp_client *rsp;
     struct monitor monitor; /* its own, and QMP where that is there; not touched by an attach */
-    bool qemu;              /* QEMU's own: it has a monitor behind qRcmd, and physical memory */
+    bool qemu;              /* QEMU's own, and behind it a machine; else a process */
+    bool has_monitor;       /* behind qRcmd */
+    bool has_physical;      /* physical memory, and a map of it */
     bool vcont;             /* vCont;c;s */
     bool binary;            /* the X packet */
     bool x86;               /* of any width */

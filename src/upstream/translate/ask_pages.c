@@ -116,7 +116,7 @@ static enum target_error ask(struct batch *batch, struct slot *slot)
     struct rsp_operation *operation = &slot->operation;
     *operation = (struct rsp_operation){
         .payload = slot->payload, .client = batch->client, .done = slot_done, .context = slot};
-    if (stub->qemu) {
+    if (stub->has_monitor) {
         char line[MONITOR_LINE_SIZE];
         monitor_text_gva2gpa(line, page);
         buffer_clear(&slot->output);

@@ -304,7 +304,7 @@ static enum target_error load_map(struct fresh_map *fresh, target_client client)
 
 enum target_error fresh_map_load(struct fresh_map *fresh, target_client client)
 {
-    if (!fresh->stub->qemu)
+    if (!fresh->stub->has_physical)
         return TARGET_UNSUPPORTED;
     if (fresh->valid)
         return TARGET_OK;

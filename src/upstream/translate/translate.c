@@ -171,15 +171,15 @@ static void ram_region(struct target_region *region)
 static enum target_error find_regions(struct translate *translate, target_client client,
                                       struct target_translation *out, size_t count)
 {
-    bool qemu = translate->stub->qemu;
+    bool mapped = translate->stub->has_physical;
     bool any = false;
     for (size_t i = 0; i < count; i++)
         any = any || out[i].error == TARGET_OK;
-    enum target_error error = any && qemu ? fresh_map_load(translate->map, client) : TARGET_OK;
+    enum target_error error = any && mapped ? fresh_map_load(translate->map, client) : TARGET_OK;
     for (size_t i = 0; i < count && error == TARGET_OK; i++) {
         if (out[i].error != TARGET_OK)
             continue;
-        if (qemu) {
+        if (mapped) {
             fresh_map_find(translate->map, out[i].physical, &out[i].region);
             if (out[i].region.unknown || out[i].region.kind == REGION_NONE)
                 error = fresh_map_classify(translate->map, client, out[i].physical, &out[i].region);
@@ -206,7 +206,7 @@ static enum target_error find_pages(struct translate *translate, target_client c
                                    : ask_pages_by_stub(translate->stub, translate->known, client,
                                                        cpu, pages, count, out);
     const struct qmp *qmp = translate->stub->monitor.qmp;
-    if (error == TARGET_RUNNING && stub->qemu && qmp && qmp_connected(qmp))
+    if (error == TARGET_RUNNING && stub->has_monitor && qmp && qmp_connected(qmp))
         error = ask_pages_by_monitor(translate->stub, client, cpu, pages, count, out);
     return error;
 }

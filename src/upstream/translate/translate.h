@@ -43,7 +43,7 @@ bool translate_hole(struct translate *translate, target_client client, uint64_t 
 bool translate_hole_seen(struct translate *translate, target_client client, unsigned cpu,
                          uint64_t *address);
 
-/* As target_ops.translate, in a task. */
+/* As target_processors.translate, in a task. */
 enum target_error translate_pages(struct translate *translate, target_client client, unsigned cpu,
                                   const uint64_t *pages, size_t count,
                                   struct target_translation *out);

@@ -22,7 +22,7 @@ static void end(struct way *way)
 
 static bool is_open(const struct way *way)
 {
-    return rsp_client_connected(way->context->stub->rsp) && way->context->stub->qemu;
+    return rsp_client_connected(way->context->stub->rsp) && way->context->stub->has_monitor;
 }
 
 /* What the command printed. False: message says what was wrong. */

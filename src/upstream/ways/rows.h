@@ -26,7 +26,7 @@ enum target_error rows_open(struct way_rows *rows, char *message, size_t size);
 void rows_close(struct way_rows *rows);
 /* The byte order that one of them knows. False: none does. */
 bool rows_big_endian(const struct way_rows *rows, bool *big_endian);
-/* As target_ops.transports. */
+/* As target_about.transports. */
 size_t rows_list(const struct way_rows *rows, struct target_transport *out, size_t most);
 
 #endif

@@ -106,7 +106,7 @@ struct way_ops {
                               uint64_t *done);
 
     enum target_error (*port)(struct way *way, struct way_port *access, char *message, size_t size);
-    /* Port writes, as target_ops.ports_out. */
+    /* Port writes, as target_ports.out_all. */
     enum target_error (*ports_out)(struct way *way, struct target_port_write *writes, size_t count,
                                    char *message, size_t size);
 };

@@ -33,11 +33,11 @@ void ways_close(struct ways *ways);
 bool ways_live(const struct ways *ways);
 bool ways_live_virtual(const struct ways *ways);
 
-/* Physical runs, as target_ops.read_physical and write_physical; halted or ways_live(). Between
+/* Physical runs, as target_memory.read_physical and write_physical; halted or ways_live(). Between
  * ways_enter and ways_leave, which a bulk write may leave and enter again. */
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
                                 struct target_span *runs, size_t count, bool write);
-/* As target_ops.access_device; as ways_physical. */
+/* As target_memory.access_device; as ways_physical. */
 enum target_error ways_device(struct ways *ways, target_client client,
                               const struct target_seen *seen, struct target_span *runs,
                               size_t count, bool write, const char **doubt);
@@ -46,7 +46,7 @@ bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct 
                   size_t count, bool write);
 /* One port access, of a target that has ports. On failure message (size bytes) says why. */
 enum target_error ways_port(struct ways *ways, struct way_port *access, char *message, size_t size);
-/* Port writes, as target_ops.ports_out. */
+/* Port writes, as target_ports.out_all. */
 enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
                                  char *message, size_t size);
 /* Fill RAM with a byte; *done: how much of it was. TARGET_UNSUPPORTED: no quick way, write it. */
@@ -68,7 +68,7 @@ void ways_leave(struct ways *ways);
 /* Count what ways_virtual has left to the stub. */
 void ways_count_virtual(struct ways *ways, bool write, const struct target_span *runs,
                         size_t count);
-/* As target_ops.transports. */
+/* As target_about.transports. */
 size_t ways_list(const struct ways *ways, struct target_transport *out, size_t most);
 
 #endif
