@@ -360,7 +360,7 @@ static void connection_task(void *arg)
     shutdown(connection->peer.fd, SHUT_RDWR);
     client_close(&connection->client);
     log_debug(ROOM, "%s: closed", connection->name);
-    peer_close(&connection->peer);
+    peer_end(&connection->peer);
     connection->config.ended(connection->config.context, connection);
     DL_FOREACH_SAFE(connection->queue, waiting, next)
     {

@@ -58,6 +58,11 @@ void peer_gone(struct peer *peer)
     peer_changed(peer);
 }
 
+void peer_fail(struct peer *peer, const char *reason)
+{
+    peer->owner.lost(peer->owner.context, reason);
+}
+
 bool peer_stop(struct peer *peer)
 {
     if (peer->stopping || peer->gone)
@@ -79,7 +84,7 @@ bool peer_hung_up(const struct peer *peer, bool half)
 void peer_put(struct peer *peer, const void *bytes, size_t length)
 {
     if (!peer->gone && !buffer_append(&peer->output, bytes, length))
-        peer->owner.lost(peer->owner.context, "out of memory");
+        peer_fail(peer, "out of memory");
 }
 
 void peer_write(struct peer *peer)
@@ -96,7 +101,7 @@ void peer_write(struct peer *peer)
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK)
-            peer->owner.lost(peer->owner.context, strerror(errno));
+            peer_fail(peer, strerror(errno));
         break;
     }
     if (peer->owner.written)
@@ -212,7 +217,7 @@ void peer_init(struct peer *peer, struct ev_loop *loop, int fd, struct busy_poll
     peer->reader.data = peer->writer.data = peer->look_timer.data = peer;
 }
 
-void peer_close(struct peer *peer)
+void peer_end(struct peer *peer)
 {
     close(peer->fd);
     buffer_free(&peer->output);

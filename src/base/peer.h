@@ -27,7 +27,7 @@ struct peer_owner {
     bool (*full)(const void *context);
     /* Called each second while nothing is read: is the peer still there? */
     void (*look)(void *context);
-    /* Writing has failed; the owner calls peer_gone. */
+    /* Writing has failed, or peer_fail says so; the owner calls peer_gone. */
     void (*lost)(void *context, const char *reason);
     /* Written as much as the peer takes now. May be NULL. */
     void (*written)(void *context);
@@ -50,12 +50,12 @@ struct peer {
     size_t requests, bytes;   /* carried out since the others last had their turn */
 };
 
-/* fd must not block and stays the caller's until peer_close. busy_poll: after an answer the next
+/* fd must not block and stays the caller's until peer_end. busy_poll: after an answer the next
  * request may be near; NULL: sleep. The peer must not be moved. */
 void peer_init(struct peer *peer, struct ev_loop *loop, int fd, struct busy_poll *busy_poll,
                const struct peer_owner *owner);
 /* Close the socket of a peer that is gone, and free the output. */
-void peer_close(struct peer *peer);
+void peer_end(struct peer *peer);
 
 /* What it sends is read no more, for good. */
 bool peer_input_done(const struct peer *peer);
@@ -65,6 +65,8 @@ void peer_watch(struct peer *peer);
 void peer_changed(struct peer *peer);
 /* It is there no more, or nobody listens to it any more. */
 void peer_gone(struct peer *peer);
+/* It cannot be served any more: have its owner told. */
+void peer_fail(struct peer *peer, const char *reason);
 /* Ask it to end. False: it does so already. */
 bool peer_stop(struct peer *peer);
 /* Has the peer closed both ways, or is its connection broken? One that has only shut its sending
