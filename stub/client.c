@@ -224,13 +224,13 @@ void client_interrupt(struct client *client)
 
     /* A halt that is not settled may turn out to be nobody's, and end before anybody hears of it:
      * not when somebody wants the target halted. */
-    if (!client->member.attached || (!running && !front->settling))
+    if (!client->member.attached || (!running && front->seen.now != FRONT_SETTLING))
         return; /* it crossed the stop on its way */
     if (!client->waiting) {
         client->waiting = true;
         client->stops_seen = front->stops;
     }
-    front->interrupted = true;
+    front_run_take(&front->seen, FRONT_ASKED_TO_HALT);
     if (running)
         session_halt(client->session);
 }
@@ -238,7 +238,7 @@ void client_interrupt(struct client *client)
 bool client_stop_due(const struct client *client)
 {
     return client->waiting && client->front->stops != client->stops_seen &&
-           !client->front->settling;
+           client->front->seen.now != FRONT_SETTLING;
 }
 
 bool client_lost_target(const struct client *client)

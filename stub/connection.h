@@ -12,8 +12,6 @@
 /* Requests, and bytes of them, that may wait before reading pauses. */
 #define CONNECTION_QUEUE_MOST   64u
 #define CONNECTION_QUEUED_BYTES ((size_t)4 * FEATURES_PACKET_SIZE)
-/* Output that may wait before the next request has to wait. */
-#define CONNECTION_OUTPUT_MOST ((size_t)1024 * 1024)
 
 struct connection;
 

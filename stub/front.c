@@ -40,12 +40,17 @@ static void wake_all(struct front *front)
 
 /* Stops */
 
-void front_publish(struct front *front)
+static void tell_all(struct front *front)
 {
-    front->settling = false;
     front->stops++;
     session_stop_reply(front->session, front->stop, sizeof front->stop);
     wake_all(front);
+}
+
+void front_publish(struct front *front)
+{
+    front_run_take(&front->seen, FRONT_TOLD);
+    tell_all(front);
 }
 
 int64_t front_stop_thread(const struct front *front)
@@ -56,7 +61,7 @@ int64_t front_stop_thread(const struct front *front)
 
 void front_wait_settled(struct front *front)
 {
-    while (front->settling)
+    while (front->seen.now == FRONT_SETTLING)
         task_cond_wait(&front->changed, -1);
 }
 
@@ -67,7 +72,7 @@ static bool stop_is_orphans(struct front *front)
     struct stop stop;
     uint64_t pc;
 
-    if (front->interrupting || front->interrupted || !stop_parse(&stop, front->stop) ||
+    if (front_run_halt_wanted(&front->seen) || !stop_parse(&stop, front->stop) ||
         stop.kind == 'W' || stop.kind == 'X' || stop.signal != 5)
         return false;
     if (stop.watch)
@@ -83,7 +88,7 @@ static bool stop_is_orphans(struct front *front)
             orphan = orphan || breakpoint->count == 0;
         }
     }
-    return orphan && !somebody && !front->stepped;
+    return orphan && !somebody && !front_run_is(&front->seen, FRONT_STEPPED);
 }
 
 static void remove_orphans(struct front *front)
@@ -120,16 +125,16 @@ static void settle(struct front *front)
                                 upstream_stub_step_default(&front->upstream, front->session));
     if (front_state(front) != SPACE_STATE_HALTED || upstream_stub_runs(&front->upstream) != runs)
         return; /* the next stop settles it, or it is lost */
-    if (silent && !front->interrupting && !front->interrupted) {
+    if (silent && !front_run_halt_wanted(&front->seen)) {
         log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
-        front->resuming = front->ours_run;
+        front_run_take(&front->seen, FRONT_RESUMES_AGAIN);
         enum space_error error = session_resume(front->session, message, sizeof message);
-        front->resuming = false;
+        front_run_take(&front->seen, FRONT_RESUME_OVER);
         if (error == SPACE_OK)
             return;
         log_warning(ROOM, "the target could not be resumed: %s",
                     message[0] ? message : space_error_text(error));
-        if (front_state(front) != SPACE_STATE_HALTED || !front->settling)
+        if (front_state(front) != SPACE_STATE_HALTED || front->seen.now != FRONT_SETTLING)
             return;
     }
     front_publish(front);
@@ -150,13 +155,13 @@ static void halted(struct front *front)
     bool unsettled =
         breakpoints_orphan(&front->breakpoints) || upstream_stub_steps_oddly(&front->upstream);
 
-    front->ours_halt = front->ours_run || front->interrupting || front->interrupted;
-    if (front->stepping_over) {
+    front_run_take(&front->seen, FRONT_SEES_HALT);
+    if (front_run_is(&front->seen, FRONT_STEPPING_OVER)) {
         task_cond_broadcast(&front->changed);
         return;
     }
     if (unsettled && front->loop) {
-        front->settling = true;
+        front_run_take(&front->seen, FRONT_UNSETTLED);
         front->tasks++;
         if (task_spawn(front->loop, "stub-settle", settle_task, front))
             return;
@@ -168,38 +173,40 @@ static void halted(struct front *front)
 static void state_changed(void *context, enum space_state state, const char *text)
 {
     struct front *front = context;
+    enum front_run_now before = front->seen.now;
 
     switch (state) {
     case SPACE_STATE_RUNNING:
         upstream_stub_ran(&front->upstream);
-        front->interrupted = false;
-        if (front->settling) { /* somebody resumed it before that was done: there is no stop */
-            front->settling = false;
+        front_run_take(&front->seen, FRONT_SEES_RUN);
+        if (before == FRONT_SETTLING) /* somebody resumed it before that was done: no stop */
             task_cond_broadcast(&front->changed);
-        }
-        front->stepped = front->stepped && front->resuming;
-        if (!front->stepping_over)
-            front->ours_run = front->resuming;
         break;
     case SPACE_STATE_HALTED:
-        if (front->lost)
-            front->found_running = false;
-        front->lost = false;
+        if (before == FRONT_LOST)
+            front->leave_running = false;
         halted(front);
         break;
     case SPACE_STATE_LOST:
         log_debug(ROOM, "the target is lost: %s", text);
-        front->lost = true;
+        front_run_take(&front->seen, FRONT_SEES_LOSS);
         front->losses++;
         upstream_stub_ran(&front->upstream);
         breakpoints_clear(&front->breakpoints);
-        front_publish(front);
+        tell_all(front);
         upstream_stub_forget(&front->upstream);
         break;
     }
 }
 
 /* The front itself */
+
+static enum front_run_now found(enum space_state state)
+{
+    return state == SPACE_STATE_RUNNING  ? FRONT_RUNNING
+           : state == SPACE_STATE_HALTED ? FRONT_HALTED
+                                         : FRONT_LOST;
+}
 
 bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
                 const struct front_config *config)
@@ -208,6 +215,8 @@ bool front_init(struct front *front, struct ev_loop *loop, struct space *space,
     struct session_listener listener = {.context = front, .state_changed = state_changed};
     front->session = session_open(space, "stub", CACHE_OFF, &listener);
     upstream_stub_init(&front->upstream, front->session);
+    if (front->session)
+        front->seen.now = found(front_state(front));
     return front->session != NULL;
 }
 
@@ -231,12 +240,12 @@ static bool halt(struct front *front)
 
     if (front_state(front) != SPACE_STATE_RUNNING)
         return front_state(front) == SPACE_STATE_HALTED;
-    front->interrupting = true;
+    front_run_take(&front->seen, FRONT_HALTS);
     enum space_error error = session_halt(front->session);
     if (error == SPACE_OK)
         error = session_wait_halted(front->session, front->config.timeout, text, sizeof text);
     front_wait_settled(front);
-    front->interrupting = false;
+    front_run_take(&front->seen, FRONT_HALT_OVER);
     if (error != SPACE_OK)
         log_warning(ROOM, "the target could not be halted: %s", space_error_text(error));
     return error == SPACE_OK;
@@ -262,8 +271,8 @@ bool front_attach(struct front *front, struct member *member)
         return false;
     task_mutex_lock(&front->run);
     if (front->attached++ == 0) {
-        front->found_running = front_state(front) == SPACE_STATE_RUNNING;
-        front->ours_run = front->ours_halt = false;
+        front->leave_running = front_state(front) == SPACE_STATE_RUNNING;
+        front_run_take(&front->seen, FRONT_FIRST_CLIENT);
     }
     member->attached = true;
     member->losses_seen = front->losses;
@@ -286,14 +295,14 @@ static void restore(struct front *front, const struct member *member, bool resum
 {
     char message[256] = "";
 
-    if (resume || (front->found_running && front->ours_halt)) {
+    if (resume || (front->leave_running && front_run_is(&front->seen, FRONT_HALT_OURS))) {
         if (front_state(front) != SPACE_STATE_HALTED)
             return;
         enum space_error error = session_resume(front->session, message, sizeof message);
         if (error != SPACE_OK)
             log_warning(ROOM, "%s: the target could not be resumed: %s", member->name,
                         message[0] ? message : space_error_text(error));
-    } else if (!front->found_running && front->ours_run &&
+    } else if (!front->leave_running && front_run_is(&front->seen, FRONT_RUN_OURS) &&
                front_state(front) == SPACE_STATE_RUNNING) {
         halt(front);
         remove_orphans(front);

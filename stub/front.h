@@ -7,6 +7,7 @@
 #include "space/machine.h"
 #include "space/session.h"
 #include "stub/breakpoints.h"
+#include "stub/front_run.h"
 #include "stub/stop.h"
 #include "stub/upstream_stub.h"
 
@@ -46,18 +47,13 @@ struct front {
 
     struct breakpoints breakpoints;
 
-    /* Run state. stops counts the stops that clients were told of, or could have been. */
+    struct front_run seen; /* what clients see of the run state */
+    /* Counts the stops that clients were told of, or could have been. */
     uint64_t stops;
     char stop[STOP_REPLY_SIZE]; /* the last one, in the upstream's words */
-    bool settling;              /* halted, but not settled yet: see front_settle */
-    bool stepping_over;         /* a step that no client asked for: its stop is nobody's */
-    bool resuming;              /* a resume of ours is on its way */
-    bool interrupting;          /* a halt of ours is on its way */
-    bool stepped;               /* the last resume of ours was a step: its stop is wanted */
-    bool interrupted;           /* a client has asked for a halt since the last resume */
-    bool ours_run, ours_halt;   /* the target runs, is halted, by a client of this front */
-    bool found_running;         /* the state in which the first client found the target */
-    bool lost;
+    /* How the last client leaves the target: as the first one found it, unless it was lost since.
+     */
+    bool leave_running;
     uint64_t losses;
     struct task_cond changed; /* settled, halted, lost */
     struct task_mutex run;    /* held by whoever decides about resuming */

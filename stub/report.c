@@ -100,7 +100,7 @@ void report_stop(struct client *client)
 
     client->waiting = false;
     buffer_clear(&client->reply);
-    if (front->lost &&
+    if (front->seen.now == FRONT_LOST &&
         (!stop_parse(&stop, front->stop) || (stop.kind != 'W' && stop.kind != 'X'))) {
         client->ending = true; /* as if it had been connected to the target itself */
         return;

@@ -138,7 +138,7 @@ static enum space_error step_once(struct client *client, int64_t thread, char *m
     char step[40];
 
     int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
-    front->stepping_over = true;
+    front_run_take(&front->seen, FRONT_STEPS_OVER);
     enum space_error error =
         session_resume_packet(client->session, thread, step, (size_t)length, message, size);
     if (error == SPACE_OK)
@@ -148,7 +148,7 @@ static enum space_error step_once(struct client *client, int64_t thread, char *m
         session_halt(client->session);
         error = wait_halted(client);
     }
-    front->stepping_over = false;
+    front_run_take(&front->seen, FRONT_STEPPED_OVER);
     return error;
 }
 
@@ -196,8 +196,8 @@ static bool step_over(struct client *client, bool *stopped)
     struct stop stop;
     char text[STOP_REPLY_SIZE];
     session_stop_reply(front->session, text, sizeof text);
-    *stopped = front->interrupted || !stop_parse(&stop, text) || stop.signal != 5 || stop.watch ||
-               stop.kind == 'W' || stop.kind == 'X';
+    *stopped = front_run_is(&front->seen, FRONT_HALT_ASKED) || !stop_parse(&stop, text) ||
+               stop.signal != 5 || stop.watch || stop.kind == 'W' || stop.kind == 'X';
     return true;
 }
 
@@ -226,12 +226,11 @@ static bool resume_now(struct client *client, const struct resume *resume)
         front_publish(front);
         return true;
     }
-    front->resuming = true;
-    front->stepped = resume->steps;
+    front_run_take(&front->seen, resume->steps ? FRONT_STEPS : FRONT_RESUMES);
     enum space_error error =
         session_resume_packet(client->session, resume->selected, resume->payload, resume->length,
                               message, sizeof message);
-    front->resuming = false;
+    front_run_take(&front->seen, FRONT_RESUME_OVER);
     if (error == SPACE_OK)
         return true;
     refuse(client, error == SPACE_RUNNING ? ERROR_BUSY : ERROR_GENERAL,

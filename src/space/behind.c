@@ -29,7 +29,7 @@ void behind_lock(const struct call *call, enum cache_policy policy)
 
     /* Who waits for the mutex comes first, or a busy writer would keep it for ever. */
     if (session->behind && !session->mutex.waiters && policy == CACHE_WRITE_BACK &&
-        !session->space->resuming && may_go_on(call))
+        !session->space->kept_clean && may_go_on(call))
         session->alongside = task_self();
     else
         task_mutex_lock(&session->mutex);

@@ -30,9 +30,10 @@ struct space {
     struct copies copies;
     struct doubts *doubts;
     struct synced *synced;
-    /* Somebody is about to resume: write-back acts as write-through meanwhile, or a busy writer
-     * could make new dirty bytes for ever, faster than they are flushed. */
-    bool resuming;
+    /* The views were flushed for a resume that is about to go out: write-back acts as write-through
+     * until it has, or a busy writer could make new dirty bytes for ever, faster than they are
+     * flushed. Whether the target runs is upstream's to say, and asked there. */
+    bool kept_clean;
 };
 
 struct session {

@@ -46,7 +46,7 @@ HRESULT session_set_execution_status(struct session *session, uint32_t status)
         error = target->run->resume(target, session->client, how, session->cpu, message,
                                     sizeof(message));
     if (error) {
-        session->space->resuming = false;
+        session->space->kept_clean = false;
         return session_fail(session, space_hresult(error, E_FAIL), "SetExecutionStatus: %s",
                             message[0] ? message : target_error_text(error));
     }

@@ -68,7 +68,7 @@ static bool flush_before_resume(void *context, target_client client, bool *wrote
         }
         session_release(session);
     }
-    space->resuming = all && *wrote;
+    space->kept_clean = all && *wrote;
     return all;
 }
 
@@ -99,7 +99,7 @@ static void space_state_changed(void *context, enum target_state state, const ch
     struct space *space = context;
     struct session *session;
 
-    space->resuming = false;
+    space->kept_clean = false;
     if (state != TARGET_STATE_HALTED)
         synced_forget(space->synced);
     DL_FOREACH(space->sessions, session)
@@ -118,7 +118,7 @@ static void space_memory_changed(void *context)
 {
     struct space *space = context;
 
-    space->resuming = false;
+    space->kept_clean = false;
     copies_all_outdated(&space->copies);
 }
 
@@ -127,7 +127,7 @@ static void space_lost(void *context, const char *reason)
     struct space *space = context;
     struct session *session;
 
-    space->resuming = false;
+    space->kept_clean = false;
     DL_FOREACH(space->sessions, session)
     {
         uint64_t first = 0, dirty = view_discard(&session->copies.view, &first);

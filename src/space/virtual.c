@@ -528,7 +528,7 @@ static HRESULT write_virtual(struct call *call, const void *buffer, enum cache_p
         struct pages *pages = pages_new(call->offset, call->size);
         if (!pages)
             call_stop(call, TARGET_NO_MEMORY, NULL);
-        else if (policy == CACHE_WRITE_BACK && !session->space->resuming)
+        else if (policy == CACHE_WRITE_BACK && !session->space->kept_clean)
             write_back(call, pages, buffer);
         else
             write_past(call, pages, buffer, policy == CACHE_OFF ? WRITE_UNCACHED : WRITE_VIEW);

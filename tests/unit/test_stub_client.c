@@ -465,9 +465,9 @@ START_TEST(resumed_before_it_is_settled)
     ask(&one, "?");
     ask(&other, "?");
     expect(&one, "c", "(nothing)");
-    front.settling = true;
+    front.seen.now = FRONT_SETTLING;
     fake_resume_by_others(&stub.fake);
-    ck_assert(!front.settling);
+    ck_assert(front.seen.now != FRONT_SETTLING);
     expect(&other, "m1000,1", "00");
     expect(&other, "g", "E16");
 }
@@ -481,9 +481,9 @@ START_TEST(interrupts_a_halt_that_is_not_settled)
     expect(&one, "c", "(nothing)");
     fake_front_target_stop(&stub, "T05thread:01;");
     front.stops--; /* as before it is told */
-    front.settling = true;
+    front.seen.now = FRONT_SETTLING;
     client_interrupt(&one.client);
-    ck_assert(front.interrupted && one.client.waiting);
+    ck_assert(front_run_is(&front.seen, FRONT_HALT_ASKED) && one.client.waiting);
     front_publish(&front);
     report(&one);
 }
