@@ -1,6 +1,6 @@
-/* The target as the layers above see it: a small table of functions for
- * each concern. src/upstream implements them on a GDB stub and a monitor; unit tests implement them
- * on plain arrays (tests/unit/fake_target.h).
+/* The target as the layers above see it: a small table of functions for each concern. src/upstream
+ * implements them on a GDB stub and a monitor; unit tests implement them on plain arrays
+ * (tests/unit/fake_target.h).
  *
  * Every function may suspend the calling task until the target has answered; none suspends without
  * need, so that on a fake target they work with no task at all. Each is safe to call from many

@@ -1099,9 +1099,10 @@ SCRIPT(a_resume_waits_while_it_may_run, NULL)
     attach();
     let_it_run_in_doubt();
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-    ck_assert_int_eq(ops->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-                     TARGET_RUNNING);
-    ck_assert_int_eq(ops->state(target), TARGET_STATE_RUNNING);
+    ck_assert_int_eq(
+        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
+        TARGET_RUNNING);
+    ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
     ck_assert(machine.running);
     ck_assert_uint_eq(machine.bad, 0);
     ck_assert_uint_eq(stage.lost, 0);
