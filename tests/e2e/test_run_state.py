@@ -5,6 +5,7 @@ SB_RUN_STATE_ROUNDS: rounds of each walk (12)."""
 
 import os
 import random
+import struct
 
 import pytest
 from harness import processes
@@ -119,3 +120,24 @@ def test_random_walk_without_a_debugger(pc, seed):
                 [lambda: caller(first, draw), lambda: caller(second, draw), lambda: monitor(pc.guest.qmp_control, draw)]
             )()
         processes.until(lambda: agree(pc, second), f"one truth, seed {seed}, round {number}")
+
+
+@pytest.mark.parametrize("halted_again", ("resume", "step"))
+def test_shut_down(bridge, halted_again):
+    """A guest that has shut itself down (-no-shutdown) is asleep, and halted for everybody. QEMU swallows a resume
+    without a word; a reset wakes it."""
+    pc = bridge("x86_64", extra=("-no-shutdown",), options=("--log-level", "trace"))
+    rpc = pc.connect()
+    rpc.WriteIo(1, 0, 1, 0x604, struct.pack("<H", 0x2000))  # PM1a_CNT: SLP_EN, S5
+    processes.until(lambda: pc.guest.qmp_control.execute("query-status")["status"] == "shutdown", "S5")
+    processes.until(lambda: "seen to be asleep" in pc.daemon.log, "told apart from any other halt")
+    assert rpc.GetExecutionStatus() == BREAK
+    rpc.SetExecutionStatus(GO if halted_again == "resume" else STEP_INTO)
+    assert "shutdown" in rpc.WaitForEvent(round(processes.LIMIT * 1000))
+    assert rpc.GetExecutionStatus() == BREAK and not pc.guest.running()
+    pc.guest.qmp_control.execute("system_reset")
+    processes.until(lambda: "no longer asleep" in pc.daemon.log, "woken")
+    rpc.SetExecutionStatus(GO)
+    processes.until(pc.guest.running, "it runs again")
+    assert rpc.GetExecutionStatus() == GO
+    assert "error target: run state" not in pc.daemon.log

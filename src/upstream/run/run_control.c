@@ -34,6 +34,7 @@ struct run_control {
     struct task_cond changed, finished;
     bool checking, check_again; /* a task asks QMP whether the target runs */
     bool stopping;              /* a task asks QMP to stop it */
+    bool shut_down; /* QEMU has told so; the halt that it leads to says no more than any other */
     bool ended;
     unsigned tasks;
 };
@@ -341,10 +342,13 @@ void run_control_event(struct run_control *run, const char *name)
             rsp_client_doubt(run->stub->rsp, run->checking);
         }
     } else if (strcmp(name, "STOP") == 0) {
-        if (!is_halted(run) && !rsp_client_resuming(run->stub->rsp))
+        if (run->shut_down || (!is_halted(run) && !rsp_client_resuming(run->stub->rsp)))
             check(run);
-    } else if (strcmp(name, "SHUTDOWN") == 0 || strcmp(name, "SUSPEND") == 0) {
-        check(run); /* the stop reply does not tell that it is asleep */
+        run->shut_down = false;
+    } else if (strcmp(name, "SHUTDOWN") == 0) {
+        run->shut_down = true;
+    } else if (strcmp(name, "SUSPEND") == 0) {
+        check(run); /* it sleeps without a stop */
     } else if (strcmp(name, "RESET") == 0) {
         run->changes++;
         wake(run);
