@@ -141,8 +141,8 @@ enum space_error session_wait_halted(struct session *session, double timeout, ch
     return space_error_of(target->run->wait(target, session->client, timeout, NULL, text, size));
 }
 
-void session_stop_reply(const struct session *session, char *reply, size_t size)
+const char *session_stop_reply(const struct session *session)
 {
     struct target *target = session->space->target;
-    target->run->stop_reply(target, reply, size);
+    return target->run->stop_reply(target);
 }

@@ -125,8 +125,9 @@ struct target_run {
                                        size_t message_size);
     /* As resume_packet, NULL where that is. The stop reply ("T05thread:01;", "W00") that tells why
      * the target is halted or gone, as the stub gave it, or made up ("T02thread:01;") where another
-     * way than the stub stopped it. NUL-terminated. */
-    void (*stop_reply)(struct target *, char *reply, size_t size);
+     * way than the stub stopped it; "": not known. Of any length, valid until the caller suspends.
+     */
+    const char *(*stop_reply)(struct target *);
 };
 
 /* How the processors see memory. */
