@@ -168,12 +168,9 @@ struct target_packets {
      * text gets what the monitor printed. */
     enum target_error (*monitor)(struct target *, target_client, unsigned cpu, const char *command,
                                  struct buffer *text);
-    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. cpu < 0:
-     * any. Never for anything that resumes, detaches or kills. */
-    enum target_error (*packet)(struct target *, target_client, int cpu, const void *payload,
-                                size_t length, struct buffer *reply);
-    /* As packet, for a thread of the upstream stub by its RSP id (0: any): the threads of a process
-     * come and go, and have no processor's number. */
+    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. For a
+     * thread of the upstream stub by its RSP id (0: any): the threads of a process come and go, and
+     * have no processor's number. Never for anything that resumes, detaches or kills. */
     enum target_error (*packet_thread)(struct target *, target_client, uint64_t thread,
                                        const void *payload, size_t length, struct buffer *reply);
 };

@@ -716,7 +716,8 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     epoch = target->processors->translation_epoch(target);
     struct buffer reply = {0};
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "P1d=00", 6, &reply), TARGET_OK);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 1, "P1d=00", 6, &reply),
+                     TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     buffer_free(&reply);
 }
@@ -1303,10 +1304,11 @@ SCRIPT(packets_that_must_not_pass, NULL)
     attach();
     unsigned before = machine.logged;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        ck_assert_msg(target->packets->packet(target, CLIENT, 0, refused[i], strlen(refused[i]),
-                                              &reply) == TARGET_INVALID,
+        ck_assert_msg(target->packets->packet_thread(target, CLIENT, 1, refused[i],
+                                                     strlen(refused[i]), &reply) == TARGET_INVALID,
                       "%s", refused[i]);
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "", 0, &reply), TARGET_INVALID);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 1, "", 0, &reply),
+                     TARGET_INVALID);
     ck_assert_int_eq(
         target->run->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
         TARGET_INVALID);
@@ -1316,7 +1318,8 @@ SCRIPT(packets_that_must_not_pass, NULL)
         target->run->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
         TARGET_INVALID);
     ck_assert_uint_eq(machine.logged, before);
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 1, "m1000,2", 7, &reply), TARGET_OK);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 2, "m1000,2", 7, &reply),
+                     TARGET_OK);
     ck_assert_str_eq((const char *)buffer_bytes(&reply), "0000");
     ck_assert_uint_eq(machine.cpu, 1);
     buffer_free(&reply);
