@@ -50,17 +50,18 @@ class World:
         return done.returncode, done.stdout + done.stderr
 
 
-def all_but_msgpack(directory):
+@pytest.fixture(scope="module")
+def all_but_msgpack(tmp_path_factory):
     """What the tests cannot do without, the first of several; but msgpack, which goes by two names."""
-    said = World(directory, known=[]).run("test")[1]
-    wanted = said.rpartition("no package for:")[2].split()
+    said = World(str(tmp_path_factory.mktemp("packages")), uid=1000).run("test")[1]
+    wanted = said.splitlines()[0].partition("no package for:")[2].split()
     assert wanted[: len(BUILD)] == BUILD and "libmsgpack-c-dev|libmsgpack-dev" in wanted
     return [entry.partition("|")[0] for entry in wanted if "msgpack-c" not in entry]
 
 
 @pytest.mark.parametrize("msgpack", ["libmsgpack-c-dev", "libmsgpack-dev"])
-def test_takes_what_the_release_has(directory, msgpack):
-    world = World(directory, installed=all_but_msgpack(directory), known=[msgpack])
+def test_takes_what_the_release_has(directory, all_but_msgpack, msgpack):
+    world = World(directory, installed=all_but_msgpack, known=[msgpack])
     assert world.run("test")[0] == 0
     assert world.lines("installed")[-1] == msgpack
     assert world.lines("asked") == ["update", f"install -y --no-install-recommends {msgpack}"]
@@ -68,16 +69,14 @@ def test_takes_what_the_release_has(directory, msgpack):
     assert len(world.lines("asked")) == 2
 
 
-def test_takes_the_first_of_several(directory):
-    there = all_but_msgpack(directory)
-    world = World(directory, installed=there, known=["libmsgpack-dev", "libmsgpack-c-dev"])
+def test_takes_the_first_of_several(directory, all_but_msgpack):
+    world = World(directory, installed=all_but_msgpack, known=["libmsgpack-dev", "libmsgpack-c-dev"])
     assert world.run("test")[0] == 0
-    assert world.lines("installed")[len(there) :] == ["libmsgpack-c-dev"]
+    assert world.lines("installed")[len(all_but_msgpack) :] == ["libmsgpack-c-dev"]
 
 
-def test_one_of_several_is_enough(directory):
-    there = all_but_msgpack(directory)
-    world = World(directory, installed=there + ["libmsgpack-dev"], known=["libmsgpack-c-dev"])
+def test_one_of_several_is_enough(directory, all_but_msgpack):
+    world = World(directory, installed=all_but_msgpack + ["libmsgpack-dev"], known=["libmsgpack-c-dev"])
     assert world.run("test") == (0, "") and not world.lines("asked")
 
 
@@ -105,15 +104,15 @@ def test_tells_who_is_not_root_what_root_is_to_run(directory):
     assert world.run() == (0, "")
 
 
-def test_who_is_not_root_may_have_no_lists(directory):
-    world = World(directory, uid=1000, installed=all_but_msgpack(directory))
+def test_who_is_not_root_may_have_no_lists(directory, all_but_msgpack):
+    world = World(directory, uid=1000, installed=all_but_msgpack)
     status, said = world.run("test")
     assert status == 1 and "libmsgpack-c-dev|libmsgpack-dev" in said
     assert "as root run: apt-get update" in said and "apt-get install" not in said
 
 
-def test_what_nobody_has_is_an_error(directory):
-    world = World(directory, installed=all_but_msgpack(directory), known=["something"])
+def test_what_nobody_has_is_an_error(directory, all_but_msgpack):
+    world = World(directory, installed=all_but_msgpack, known=["something"])
     status, said = world.run("test")
     assert status == 1 and "libmsgpack-c-dev|libmsgpack-dev" in said
     assert world.lines("asked") == ["update"]
