@@ -3,6 +3,7 @@
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "rsp/stop_reply.h"
 #include "space/run.h"
 
 #include <stdarg.h>
@@ -256,7 +257,7 @@ bool client_stop_is_nobodys(const struct client *client)
     struct stop stop;
 
     return front_is_qemu(front) &&
-           (front->stops == 0 || !stop_parse(&stop, front->stop) || stop.signal != 5);
+           (front->stops == 0 || !stop_parse(&stop, front_stop(front)) || stop.signal != 5);
 }
 
 int64_t client_stop_thread(struct client *client)

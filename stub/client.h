@@ -107,8 +107,7 @@ void reply_error(struct client *client, unsigned code, const char *format, ...)
 /* As reply_error, for what a target operation returned. */
 void reply_space_error(struct client *client, enum space_error error, const char *message);
 /* Text for the person at the client (O packets). Suspends only when it is long (over 2000
- * characters). Only while the client waits for a stop, or before
- * the end of qRcmd. */
+ * characters). Only while the client waits for a stop, or before the end of qRcmd. */
 void client_console(struct client *client, const char *text);
 
 /* Codes. */

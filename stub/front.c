@@ -2,6 +2,7 @@
 #include "stub/front.h"
 
 #include "base/log.h"
+#include "rsp/stop_reply.h"
 #include "space/run.h"
 
 #include <inttypes.h>
@@ -40,10 +41,24 @@ static void wake_all(struct front *front)
 
 /* Stops */
 
+void front_note_stop(struct front *front)
+{
+    const char *reply = session_stop_reply(front->session);
+
+    buffer_clear(&front->stop);
+    if (!buffer_append(&front->stop, reply, strlen(reply) + 1))
+        buffer_free(&front->stop);
+}
+
+const char *front_stop(const struct front *front)
+{
+    return (const char *)buffer_bytes(&front->stop);
+}
+
 static void tell_all(struct front *front)
 {
     front->stops++;
-    session_stop_reply(front->session, front->stop, sizeof front->stop);
+    front_note_stop(front);
     wake_all(front);
 }
 
@@ -56,7 +71,7 @@ void front_publish(struct front *front)
 int64_t front_stop_thread(const struct front *front)
 {
     struct stop stop;
-    return stop_parse(&stop, front->stop) && stop.thread > 0 ? stop.thread : 1;
+    return stop_parse(&stop, front_stop(front)) && stop.thread > 0 ? stop.thread : 1;
 }
 
 void front_wait_settled(struct front *front)
@@ -72,7 +87,7 @@ static bool stop_is_orphans(struct front *front)
     struct stop stop;
     uint64_t pc;
 
-    if (front_run_halt_wanted(&front->seen) || !stop_parse(&stop, front->stop) ||
+    if (front_run_halt_wanted(&front->seen) || !stop_parse(&stop, front_stop(front)) ||
         stop.kind == 'W' || stop.kind == 'X' || stop.signal != 5)
         return false;
     if (stop.watch)
@@ -117,7 +132,7 @@ static void settle(struct front *front)
     char message[256] = "";
     uint64_t runs = upstream_stub_runs(&front->upstream);
 
-    session_stop_reply(front->session, front->stop, sizeof front->stop);
+    front_note_stop(front);
     bool silent = breakpoints_orphan(&front->breakpoints) && stop_is_orphans(front);
     remove_orphans(front);
     if (upstream_stub_steps_oddly(&front->upstream))
@@ -229,6 +244,7 @@ void front_end(struct front *front)
     front->session = NULL;
     breakpoints_clear(&front->breakpoints);
     upstream_stub_forget(&front->upstream);
+    buffer_free(&front->stop);
 }
 
 /* Clients */

@@ -3,12 +3,12 @@
 #ifndef SB_STUB_FRONT_H
 #define SB_STUB_FRONT_H
 
+#include "base/buffer.h"
 #include "base/task.h"
 #include "space/machine.h"
 #include "space/session.h"
 #include "stub/breakpoints.h"
 #include "stub/front_run.h"
-#include "stub/stop.h"
 #include "stub/upstream_stub.h"
 
 #include <ev.h>
@@ -50,7 +50,7 @@ struct front {
     struct front_run seen; /* what clients see of the run state */
     /* Counts the stops that clients were told of, or could have been. */
     uint64_t stops;
-    char stop[STOP_REPLY_SIZE]; /* the last one, in the upstream's words */
+    struct buffer stop; /* the last one, front_stop */
     /* How the last client leaves the target: as the first one found it, unless it was lost since.
      */
     bool leave_running;
@@ -90,6 +90,11 @@ bool front_detach(struct front *front, struct member *member, bool resume);
 void front_publish(struct front *front);
 /* Wait until a halt is settled. In a task. */
 void front_wait_settled(struct front *front);
+/* Take the last stop from the target, without telling anybody of it. */
+void front_note_stop(struct front *front);
+/* The stop reply of the last stop that was noted, in the upstream's words; "": not known. Valid
+ * until the caller suspends. */
+const char *front_stop(const struct front *front);
 /* The thread that the last stop is about, 1 where it does not say. */
 int64_t front_stop_thread(const struct front *front);
 

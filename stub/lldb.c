@@ -3,6 +3,7 @@
 #include "stub/lldb.h"
 
 #include "base/hex.h"
+#include "rsp/stop_reply.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -191,7 +192,8 @@ void lldb_do_stop_info(struct client *client, const struct request *request)
         reply_error(client, ERROR_INVALID, "there is no such thread");
         return;
     }
-    bool this = id.thread == client_stop_thread(client) && stop_parse(&stop, client->front->stop) &&
+    bool this = id.thread == client_stop_thread(client) &&
+                stop_parse(&stop, front_stop(client->front)) &&
                 (stop.kind == 'T' || stop.kind == 'S');
     reply_text(client, "T%02xthread:%s;", this ? stop.signal : 0,
                thread_format(text, client->features.multiprocess,

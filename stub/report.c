@@ -2,6 +2,7 @@
 #include "stub/report.h"
 
 #include "space/run.h"
+#include "stub/stop.h"
 #include "stub/threads.h"
 
 #include <inttypes.h>
@@ -62,12 +63,15 @@ static void tell_stop(struct client *client)
 {
     struct front *front = client->front;
     struct stop stop;
-    char text[STOP_REPLY_SIZE];
     char *threads = NULL;
 
-    memcpy(text, front->stop, sizeof text);
-    if (!stop_parse(&stop, text)) {
+    if (!stop_parse(&stop, front_stop(front))) {
         reply_error(client, ERROR_GONE, "the target is not there");
+        return;
+    }
+    char *text = strdup(front_stop(front)); /* there may be another one while this suspends */
+    if (!text) {
+        client->ending = true;
         return;
     }
     struct stop_view view = {
@@ -85,6 +89,7 @@ static void tell_stop(struct client *client)
     if (!stop_write(&client->reply, text, &view))
         client->ending = true;
     free(threads);
+    free(text);
     /* From here on it looks at the thread that stopped, as with any stub. */
     if (stop.kind == 'T' || stop.kind == 'S') {
         client->general = client->told = view.thread;
@@ -101,7 +106,7 @@ void report_stop(struct client *client)
     client->waiting = false;
     buffer_clear(&client->reply);
     if (front->seen.now == FRONT_LOST &&
-        (!stop_parse(&stop, front->stop) || (stop.kind != 'W' && stop.kind != 'X'))) {
+        (!stop_parse(&stop, front_stop(front)) || (stop.kind != 'W' && stop.kind != 'X'))) {
         client->ending = true; /* as if it had been connected to the target itself */
         return;
     }
@@ -119,7 +124,7 @@ void report_do_status(struct client *client, const struct request *request)
     switch (front_state(front)) {
     case SPACE_STATE_HALTED:
         if (front->stops == 0) /* halted since before the first client came */
-            session_stop_reply(front->session, front->stop, sizeof front->stop);
+            front_note_stop(front);
         tell_stop(client);
         break;
     case SPACE_STATE_RUNNING:

@@ -1,6 +1,7 @@
 /* Running: vCont, c, s, C, S, bc, bs, vRun. */
 #include "stub/run.h"
 
+#include "rsp/stop_reply.h"
 #include "space/packets.h"
 #include "space/run.h"
 
@@ -194,10 +195,9 @@ static bool step_over(struct client *client, bool *stopped)
     }
     /* Somebody wanted it halted meanwhile, or something else than the step has stopped it. */
     struct stop stop;
-    char text[STOP_REPLY_SIZE];
-    session_stop_reply(front->session, text, sizeof text);
-    *stopped = front_run_is(&front->seen, FRONT_HALT_ASKED) || !stop_parse(&stop, text) ||
-               stop.signal != 5 || stop.watch || stop.kind == 'W' || stop.kind == 'X';
+    *stopped = front_run_is(&front->seen, FRONT_HALT_ASKED) ||
+               !stop_parse(&stop, session_stop_reply(front->session)) || stop.signal != 5 ||
+               stop.watch || stop.kind == 'W' || stop.kind == 'X';
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* A stop reply taken apart, and told anew for one client. */
+/* Hides which fields of a stop reply a client gets, and in what form. */
 #include "stub/stop.h"
 
 #include "stub/threads.h"

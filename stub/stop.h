@@ -11,9 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest stop reply that is kept. */
-#define STOP_REPLY_SIZE 1024
-
 /* One client's way to hear it. */
 struct stop_view {
     bool multiprocess;

@@ -1,9 +1,8 @@
-/* Numbers of threads and processes, in their many spellings. */
+/* Hides how the numbers of threads and processes are written. */
 #include "stub/threads.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char *number_format(char *text, size_t size, int64_t number)
 {
@@ -25,26 +24,4 @@ const char *thread_format(char *text, bool multiprocess, int64_t process, int64_
     else
         snprintf(text, THREAD_TEXT_SIZE, "%s", number);
     return text;
-}
-
-bool thread_list_rewrite(char *out, size_t size, const char *list, bool multiprocess,
-                         int64_t process)
-{
-    const char *end = list + strlen(list);
-    size_t length = 0;
-    char text[THREAD_TEXT_SIZE];
-
-    if (*list != 'm')
-        return false;
-    for (char separator = 'm'; list < end; separator = ',') {
-        struct thread_id id;
-        if (*list++ != separator || !thread_parse(&id, &list, end))
-            return false;
-        int written = snprintf(out + length, size - length, "%c%s", separator,
-                               thread_format(text, multiprocess, process, id.thread));
-        if (written < 0 || (size_t)written >= size - length)
-            return false;
-        length += (size_t)written;
-    }
-    return length > 0;
 }

@@ -15,8 +15,6 @@
 /* Bytes read at a time, and inside a large message. */
 #define READ_SMALL ((size_t)64 * 1024)
 #define READ_LARGE ((size_t)1024 * 1024)
-/* An empty buffer larger than this is given back. */
-#define BUFFER_KEPT ((size_t)256 * 1024)
 
 void channel_init(struct channel *channel, int fd, char *reason)
 {
@@ -39,7 +37,7 @@ void channel_lost(struct channel *channel, const char *format, ...)
     if (channel->fd < 0)
         return;
     va_start(arguments, format);
-    vsnprintf(channel->reason, CHANNEL_REASON_SIZE, format, arguments);
+    vsnprintf(channel->reason, CLIENT_MESSAGE_SIZE, format, arguments);
     va_end(arguments);
     channel_close(channel);
 }
@@ -65,7 +63,8 @@ int channel_wait_ready(struct channel *channel, short events, double deadline)
     }
 }
 
-void channel_silent(struct channel *channel)
+/* Nothing came for too long: the connection is lost. */
+static void lose_silent(struct channel *channel)
 {
     channel_lost(channel, "the daemon has been silent for too long");
 }
@@ -92,7 +91,7 @@ static double deadline_of(double allowed)
 void channel_wait_receive(struct channel *channel, double allowed)
 {
     if (channel_wait_ready(channel, POLLIN, deadline_of(allowed)) == 0)
-        channel_silent(channel);
+        lose_silent(channel);
     else
         channel_receive(channel);
 }
@@ -120,12 +119,6 @@ void channel_consume(struct channel *channel, size_t size)
     buffer_consume(&channel->input, size);
 }
 
-void channel_trim(struct channel *channel)
-{
-    if (channel->input.length == 0 && channel->input.capacity > BUFFER_KEPT)
-        buffer_free(&channel->input);
-}
-
 bool channel_large_begun(const struct channel *channel)
 {
     return channel->scanner.payload > READ_SMALL;
@@ -148,7 +141,7 @@ bool channel_receive_into(struct channel *channel, size_t head, uint8_t *into, s
             return false;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             if (channel_wait_ready(channel, POLLIN, deadline_of(allowed)) == 0)
-                channel_silent(channel);
+                lose_silent(channel);
         } else if (errno != EINTR) {
             channel_lost(channel, "the connection was lost: %s", strerror(errno));
         }
@@ -211,7 +204,7 @@ void channel_send(struct channel *channel, const struct buffer *first, const voi
         }
         int ready = channel_wait_ready(channel, POLLIN | POLLOUT, deadline_of(allowed));
         if (ready == 0)
-            channel_silent(channel);
+            lose_silent(channel);
         else if ((ready & POLLIN) && channel_receive(channel) && arrived(context))
             channel_lost(channel, "the daemon answered what was not asked");
     }

@@ -5,17 +5,16 @@
 #define SB_CLIENT_CHANNEL_H
 
 #include "base/buffer.h"
+#include "client/message_size.h"
 #include "wire/frame.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHANNEL_REASON_SIZE 1024
-
 struct channel {
     int fd;              /* -1: lost */
-    char *reason;        /* CHANNEL_REASON_SIZE bytes that are told how it was lost */
+    char *reason;        /* CLIENT_MESSAGE_SIZE bytes that are told how it was lost */
     struct buffer input; /* read by its owner, changed here only */
     struct frame_scanner scanner;
 };
@@ -24,7 +23,7 @@ struct channel {
  * not sent whole, which ends the connection. */
 typedef bool channel_arrived(void *context);
 
-/* Take over a connected descriptor that does not block. reason: CHANNEL_REASON_SIZE bytes, which
+/* Take over a connected descriptor that does not block. reason: CLIENT_MESSAGE_SIZE bytes, which
  * must outlive the channel. */
 void channel_init(struct channel *channel, int fd, char *reason);
 /* Hang up, where that has not been done. */
@@ -32,8 +31,6 @@ void channel_close(struct channel *channel);
 /* Hang up and say why; the first reason counts. */
 void channel_lost(struct channel *channel, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Nothing came for too long: the connection is lost. */
-void channel_silent(struct channel *channel);
 
 /* Wait for the socket, until deadline (by clock_now; < 0: for ever). The events that poll reports,
  * 0 when time is over or the connection is lost. */
@@ -49,8 +46,6 @@ bool channel_receive(struct channel *channel);
 size_t channel_next(struct channel *channel);
 /* Drop bytes of the input that are no longer needed. */
 void channel_consume(struct channel *channel, size_t size);
-/* Give back the memory of an input that is empty and was large. */
-void channel_trim(struct channel *channel);
 
 /* Is the first message of the input a large one that has not come whole? */
 bool channel_large_begun(const struct channel *channel);

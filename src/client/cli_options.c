@@ -53,8 +53,8 @@ enum {
 #define MANY SIZE_MAX
 
 static const struct command {
-    enum wire_call call; /* that it makes, */
-    const char *name;    /* NULL: and whose row names it */
+    enum wire_call call; /* the one that it makes */
+    const char *name;    /* NULL: as that call's row has it */
     enum cli_command command;
     unsigned takes;
     size_t least, most;

@@ -18,8 +18,6 @@
 #define GATHER_MOST ((size_t)64 * 1024)
 #define BODY_COPIED ((size_t)16 * 1024)
 
-_Static_assert(NOTICES_WARNING_SIZE == LINK_MESSAGE_SIZE, "a warning is copied whole");
-
 void link_init(struct link *link, int fd)
 {
     *link = (struct link){.silence = 120};
@@ -33,7 +31,6 @@ static void response_free(struct link *link)
         return;
     link->answered = false;
     channel_consume(&link->channel, link->held);
-    channel_trim(&link->channel);
 }
 
 void link_free(struct link *link)
@@ -288,7 +285,7 @@ HRESULT link_call(struct link *link, const void *body, size_t size, double extra
     wait_response(link, allowed);
     link->awaited = false;
     if (link->sunk.kind == VALUE_BIN && !link_is_lost(link)) {
-        *result = (struct link_result){.values = {link->sunk}, .count = 1};
+        *result = (struct link_result){.values = {link->sunk}};
         return link->sunk_hr;
     }
     if (link->request.capacity > BUFFER_KEPT)

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "client/channel.h"
+#include "client/message_size.h"
 #include "client/notices.h"
 #include "client/outcome.h"
 #include "client/pending.h"
@@ -14,8 +15,6 @@
 #include "wire/pack.h"
 
 #include <stdbool.h>
-
-#define LINK_MESSAGE_SIZE CHANNEL_REASON_SIZE
 
 struct link {
     struct channel channel;
@@ -34,10 +33,10 @@ struct link {
     struct message response;
     bool answered; /* response is there: its strings are the first held bytes of input */
     size_t held;
-    char message[LINK_MESSAGE_SIZE]; /* the last call's */
-    char warning[LINK_MESSAGE_SIZE]; /* the last call's; "": none */
-    struct pending pending;          /* what was queued */
-    uint64_t ticket;                 /* of the last one that was */
+    char message[CLIENT_MESSAGE_SIZE]; /* the last call's */
+    char warning[CLIENT_MESSAGE_SIZE]; /* the last call's; "": none */
+    struct pending pending;            /* what was queued */
+    uint64_t ticket;                   /* of the last one that was */
     struct notices notices;
 };
 

@@ -3,20 +3,20 @@
 #ifndef SB_CLIENT_NOTICES_H
 #define SB_CLIENT_NOTICES_H
 
+#include "client/message_size.h"
 #include "spacebridge/spacebridge.h"
 #include "wire/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define NOTICES_MOST         64
-#define NOTICES_WARNING_SIZE 1024
+#define NOTICES_MOST 64
 
 /* Zero-initialise. */
 struct notices {
     struct spacebridge_notification *kept; /* a ring of NOTICES_MOST; NULL: none ever came */
     size_t first, count;
-    char warning[NOTICES_WARNING_SIZE]; /* of the call that is answered next; "": none */
+    char warning[CLIENT_MESSAGE_SIZE]; /* of the call that is answered next; "": none */
 };
 
 void notices_free(struct notices *notices);

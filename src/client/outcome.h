@@ -1,5 +1,5 @@
-/* What responses and notifications say, taken apart as untrusted input: no
- * state, no socket. */
+/* What responses and notifications say, taken apart as untrusted input: no state, no
+ * socket. */
 #ifndef SB_CLIENT_OUTCOME_H
 #define SB_CLIENT_OUTCOME_H
 
@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The values after the HRESULT of a result; valid as long as their message. */
+/* The values after the HRESULT of a result, as many as were asked for; valid as long as their
+ * message. */
 struct link_result {
     struct value values[PARAMS_MOST];
-    uint32_t count;
 };
 
 /* [HRESULT, message], as errors and notifications carry it. False where it is anything else. */

@@ -1,13 +1,11 @@
 /* Hides the ring, and what a result must be to be that of its request. */
 #include "client/pending.h"
 
+#include "client/message_size.h"
 #include "client/outcome.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Bytes of a message that are kept, its NUL counted. */
-#define MESSAGE_SIZE 1024
 
 /* The request of that index, less than count; the oldest has index 0. */
 static struct link_queued *at(const struct pending *pending, size_t index)
@@ -76,7 +74,8 @@ bool pending_answer(struct pending *pending, const struct message *response)
                       &text))
         return false;
     if (text.kind == VALUE_TEXT) {
-        size_t length = text.bytes.size < MESSAGE_SIZE ? text.bytes.size : MESSAGE_SIZE - 1;
+        size_t length =
+            text.bytes.size < CLIENT_MESSAGE_SIZE ? text.bytes.size : CLIENT_MESSAGE_SIZE - 1;
         queued->message = strndup((const char *)text.bytes.at, length);
     } else if (!take_value(queued, &result.values[0])) {
         return false;

@@ -55,7 +55,7 @@ static bool endpoint_choose(struct endpoint *endpoint, const char *text, char *e
 spacebridge_t *spacebridge_open(const char *endpoint, double timeout, char *error, size_t size)
 {
     struct endpoint where;
-    char reason[ENDPOINT_ERROR_SIZE + LINK_MESSAGE_SIZE], text[ENDPOINT_TEXT_SIZE];
+    char reason[ENDPOINT_ERROR_SIZE + CLIENT_MESSAGE_SIZE], text[ENDPOINT_TEXT_SIZE];
     struct spacebridge_hello greeting;
     spacebridge_t *sb = NULL;
     int fd = -1;

@@ -61,7 +61,7 @@ static HRESULT transfer_all(const struct transfer *transfer, uint64_t offset, si
                             size_t *done)
 {
     struct link *link = &transfer->sb->link;
-    char warning[LINK_MESSAGE_SIZE] = "";
+    char warning[CLIENT_MESSAGE_SIZE] = "";
     size_t total = 0;
     HRESULT hr;
 

@@ -1,5 +1,5 @@
 /* The answer to one request, put together as one frame: [1, msgid, nil, [HRESULT, out...]] or
- * [1, msgid, [HRESULT, message], nil]. */
+ * [1, msgid, [HRESULT, message], nil]; and notifications, [2, method, [params...]]. */
 #ifndef SB_RPC_ANSWER_H
 #define SB_RPC_ANSWER_H
 

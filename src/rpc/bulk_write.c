@@ -51,8 +51,7 @@ static bool take_head(struct bulk_write *bulk, const uint8_t *bytes, size_t befo
     if (frame_scan(&scanner, frame, before + 2) != FRAME_COMPLETE ||
         scanner.scanned != before + 2 || !message_decode(&message, frame, before + 2, &fault))
         return false;
-    bool taken = take_call(bulk, &message);
-    return taken;
+    return take_call(bulk, &message);
 }
 
 size_t bulk_write_begin(struct bulk_write *bulk, const uint8_t *bytes, size_t length,
@@ -76,10 +75,8 @@ size_t bulk_write_begin(struct bulk_write *bulk, const uint8_t *bytes, size_t le
 
 size_t bulk_write_piece(const struct bulk_write *bulk, size_t here)
 {
-    if (bulk->missing == 0)
+    if (bulk->missing == 0 || bulk->ended) /* the last one, or only to be dropped */
         return here;
-    if (bulk->ended)
-        return here; /* only to be dropped */
     size_t beyond = (size_t)((bulk->offset + bulk->done + here) % SPACE_PAGE_SIZE);
     return here < BULK_WRITE_PIECE || here <= beyond ? 0 : here - beyond;
 }

@@ -18,7 +18,8 @@
 
 struct buffer;
 
-/* Bytes: shorter writes are carried out at once, and so is less than the one piece. */
+/* Bytes: shorter writes are carried out at once; of a longer one, as soon as a piece of this many
+ * is there. */
 #define BULK_WRITE_LEAST ((size_t)2 * 1024 * 1024)
 #define BULK_WRITE_PIECE ((size_t)1024 * 1024)
 

@@ -55,10 +55,8 @@ HRESULT call_get_hello(struct running *running)
     pack_text(pack, "big_endian");
     if (info.order_unknown)
         pack_nil(pack);
-    else if (info.big_endian)
-        pack_boolean(pack, true);
     else
-        pack_boolean(pack, false);
+        pack_boolean(pack, info.big_endian);
     pack_text(pack, "processors");
     pack_unsigned(pack, info.processors);
     pack_text(pack, "page_size");
@@ -134,10 +132,7 @@ HRESULT call_get_transport_status(struct running *running)
         pack_text(pack, ways[i].name);
         pack_map(pack, 5);
         pack_text(pack, "open");
-        if (ways[i].open)
-            pack_boolean(pack, true);
-        else
-            pack_boolean(pack, false);
+        pack_boolean(pack, ways[i].open);
         pack_text(pack, "calls");
         pack_unsigned(pack, ways[i].calls);
         pack_text(pack, "bytes_read");

@@ -82,17 +82,13 @@ static enum inbox_overtaking overtake(void *context, const uint8_t *bytes, size_
         !message_may_ask(bytes, length, wire_call_info(WIRE_CALL_SetInterrupt)->name) ||
         !message_decode(&message, bytes, length, &fault))
         return INBOX_WAITS;
-    bool overtakes = call_overtakes(&message);
-    if (overtakes) {
-        if (call_carry_out(connection->session, connection->name, &message, &reply)) {
-            outbox_send_urgent(&connection->outbox, &reply);
-        } else {
-            lost(connection, "out of memory");
-        }
-        buffer_free(&reply);
-    }
-    if (!overtakes)
+    if (!call_overtakes(&message))
         return INBOX_WAITS;
+    if (call_carry_out(connection->session, connection->name, &message, &reply))
+        outbox_send_urgent(&connection->outbox, &reply);
+    else
+        lost(connection, "out of memory");
+    buffer_free(&reply);
     return peer_input_done(&connection->peer) ? INBOX_STOP : INBOX_TAKEN;
 }
 

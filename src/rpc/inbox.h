@@ -1,7 +1,6 @@
 /* What a peer has sent: whole requests that wait to be carried out, the bytes of a large write as
- * they come, and the beginning of what is not whole yet. No socket, and nothing is carried out
- * here.
- */
+ * they come, and the beginning of what is not whole yet. Which request may overtake, and when there
+ * is something to read, is its owner's to know. */
 #ifndef SB_RPC_INBOX_H
 #define SB_RPC_INBOX_H
 

@@ -58,24 +58,22 @@ bool port_batch_add(struct port_batch *batch, const uint8_t *bytes, size_t lengt
     const char *fault;
 
     if (batch->count == PORT_BATCH_MOST || !port_batch_looks_like(bytes, length) ||
-        !message_decode(&message, bytes, length, &fault))
+        !message_decode(&message, bytes, length, &fault) ||
+        !call_is(&message, WIRE_CALL_WriteIo, arguments))
         return false;
-    bool good = call_is(&message, WIRE_CALL_WriteIo, arguments);
-    if (good) {
-        struct session_port_write *write = &batch->writes[batch->count];
-        const struct value_bytes *bin = &arguments[4].bin;
-        *write = (struct session_port_write){.interface_type = arguments[0].interface_type,
-                                             .bus = (uint32_t)arguments[1].number,
-                                             .address_space = (uint32_t)arguments[2].number,
-                                             .offset = arguments[3].number,
-                                             .size = bin->size};
-        /* of one that is too long the size alone counts */
-        if (bin->size > 0)
-            memcpy(write->bytes, bin->at,
-                   bin->size < sizeof write->bytes ? bin->size : sizeof write->bytes);
-        batch->ids[batch->count++] = message.id;
-    }
-    return good;
+    struct session_port_write *write = &batch->writes[batch->count];
+    const struct value_bytes *bin = &arguments[4].bin;
+    *write = (struct session_port_write){.interface_type = arguments[0].interface_type,
+                                         .bus = (uint32_t)arguments[1].number,
+                                         .address_space = (uint32_t)arguments[2].number,
+                                         .offset = arguments[3].number,
+                                         .size = bin->size};
+    /* of one that is too long the size alone counts */
+    if (bin->size > 0)
+        memcpy(write->bytes, bin->at,
+               bin->size < sizeof write->bytes ? bin->size : sizeof write->bytes);
+    batch->ids[batch->count++] = message.id;
+    return true;
 }
 
 static bool written(void *context, size_t index, HRESULT hr, uint32_t done)

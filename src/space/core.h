@@ -40,7 +40,7 @@ struct session {
     struct space *space;
     struct session *prev, *next;
     char name[64];
-    target_client client;
+    target_client client; /* where callers take turns; never 0 */
     unsigned cpu;
     uint32_t event_mask;   /* what its connection wants to hear */
     const char *no_events; /* why it may not ask for any; NULL: it may */

@@ -19,8 +19,6 @@ struct machine_info session_machine(const struct session *session)
     struct target *target = session->space->target;
     const struct target_info *info = target->about->info(target);
 
-    if (!info)
-        return (struct machine_info){.architecture = "", .upstream = ""};
     return (struct machine_info){
         .architecture = info->architecture,
         .upstream = info->upstream,

@@ -16,9 +16,7 @@ enum space_error session_packet(struct session *session, int64_t thread, const v
                                                          thread > 0 ? (uint64_t)thread : 0, payload,
                                                          length, reply)
                         : TARGET_UNSUPPORTED;
-    if (error == TARGET_OK && !buffer_reserve(reply, 1))
+    if (error == TARGET_OK && !buffer_terminate(reply))
         return SPACE_NO_MEMORY;
-    if (error == TARGET_OK)
-        reply->data[reply->head + reply->length] = 0;
     return space_error_of(error);
 }

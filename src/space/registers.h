@@ -2,8 +2,8 @@
  * and P. Source: the GDB manual, "Packets".
  *
  * Before a register changes, the dirty bytes of every session go to the target: what they were
- * meant for may be reached in another way afterwards. And QEMU is asked for all registers first
- * where it would lose the write else, or answer with old ones.
+ * meant for may be reached in another way afterwards. And QEMU is asked for all registers first:
+ * otherwise it would lose the write, or answer with stale ones.
  *
  * thread: an id of the upstream stub, 0 or less: any. Replies as with session_packet. */
 #ifndef SB_SPACE_REGISTERS_H

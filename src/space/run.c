@@ -27,6 +27,14 @@ HRESULT session_get_execution_status(struct session *session, uint32_t *status)
                         target_error_text(TARGET_GONE));
 }
 
+/* Pass on what became of a resume. After one that failed nothing is about to go out. */
+static enum target_error resume_result(struct session *session, enum target_error error)
+{
+    if (error)
+        session->space->kept_clean = false;
+    return error;
+}
+
 HRESULT session_set_execution_status(struct session *session, uint32_t status)
 {
     struct target *target = session->space->target;
@@ -45,11 +53,9 @@ HRESULT session_set_execution_status(struct session *session, uint32_t status)
     if (!error)
         error = target->run->resume(target, session->client, how, session->cpu, message,
                                     sizeof(message));
-    if (error) {
-        session->space->kept_clean = false;
+    if (resume_result(session, error))
         return session_fail(session, space_hresult(error, E_FAIL), "SetExecutionStatus: %s",
                             message[0] ? message : target_error_text(error));
-    }
     return S_OK;
 }
 
@@ -108,17 +114,18 @@ enum space_state session_state(const struct session *session)
 enum space_error session_resume(struct session *session, char *message, size_t size)
 {
     struct target *target = session->space->target;
-    return space_error_of(
-        target->run->resume(target, session->client, TARGET_RESUME_GO, 0, message, size));
+    enum target_error error =
+        target->run->resume(target, session->client, TARGET_RESUME_GO, 0, message, size);
+    return space_error_of(resume_result(session, error));
 }
 
 enum space_error session_resume_packet(struct session *session, int64_t thread, const void *payload,
                                        size_t length, char *message, size_t size)
 {
     struct target *target = session->space->target;
-    return space_error_of(target->run->resume_packet(target, session->client,
-                                                     thread > 0 ? (uint64_t)thread : 0, payload,
-                                                     length, message, size));
+    enum target_error error = target->run->resume_packet(
+        target, session->client, thread > 0 ? (uint64_t)thread : 0, payload, length, message, size);
+    return space_error_of(resume_result(session, error));
 }
 
 enum space_error session_halt(struct session *session)
@@ -134,8 +141,8 @@ enum space_error session_wait_halted(struct session *session, double timeout, ch
     return space_error_of(target->run->wait(target, session->client, timeout, NULL, text, size));
 }
 
-void session_stop_reply(const struct session *session, char *reply, size_t size)
+const char *session_stop_reply(const struct session *session)
 {
     struct target *target = session->space->target;
-    target->run->stop_reply(target, reply, size);
+    return target->run->stop_reply(target);
 }

@@ -26,8 +26,8 @@ enum space_error session_halt(struct session *session);
 enum space_error session_wait_halted(struct session *session, double timeout, char *text,
                                      size_t size);
 /* The stop reply ("T05thread:01;", "W00") that tells why the target is halted or gone, as the stub
- * gave it, or made up ("T02thread:01;") where another way than the stub stopped it.
- * NUL-terminated. */
-void session_stop_reply(const struct session *session, char *reply, size_t size);
+ * gave it, or made up ("T02thread:01;") where another way than the stub stopped it; "": not known.
+ * Of any length, valid until the caller suspends. */
+const char *session_stop_reply(const struct session *session);
 
 #endif

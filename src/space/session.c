@@ -82,16 +82,6 @@ void session_parts_of(struct session *session, uint32_t size)
     session->parts_of = size;
 }
 
-uint32_t session_client(const struct session *session)
-{
-    return session->client;
-}
-
-struct space *session_space(const struct session *session)
-{
-    return session->space;
-}
-
 HRESULT session_set_event_mask(struct session *session, uint32_t mask)
 {
     const uint32_t known = DEBUG_EVENT_CHANGE_DEBUGGEE_STATE | DEBUG_EVENT_CHANGE_ENGINE_STATE;

@@ -22,10 +22,7 @@ struct session *session_open(struct space *space, const char *name, enum cache_p
                              const struct session_listener *listener);
 /* Flush, log what could not be written, free. Suspends as long as the flush takes. */
 void session_close(struct session *session);
-/* Its number in the queue upstream, where callers take turns; never 0. */
-uint32_t session_client(const struct session *session);
 const char *session_name(const struct session *session);
-struct space *session_space(const struct session *session);
 
 /* The calls that follow are parts of one that asks for so many bytes: what they say of a failure
  * counts those. 0: they stand for themselves. */
@@ -135,8 +132,9 @@ struct session_cache_status {
 };
 HRESULT session_get_cache_status(struct session *, struct session_cache_status *status);
 
-/* As session_read_virtual on a target that runs, through its
- * monitor, not cached; E_UNEXPECTED where that cannot be. */
+/* As session_read_virtual on a target that runs, through its monitor, not cached; E_UNEXPECTED
+ * where that cannot be. */
 HRESULT session_read_live(struct session *, uint64_t offset, void *buffer, uint32_t size,
                           uint32_t *done);
+
 #endif

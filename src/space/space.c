@@ -187,11 +187,6 @@ void space_free(struct space *space)
     free(space);
 }
 
-struct target *space_target(struct space *space)
-{
-    return space->target;
-}
-
 struct session *space_next_session(struct space *space, const struct session *session)
 {
     return session ? session->next : space->sessions;

@@ -16,7 +16,6 @@ struct space *space_new(struct target *target, const struct space_config *config
 void space_free(struct space *space);
 /* Flush every view (the daemon ends). Returns bytes that could not be written; they are logged. */
 uint64_t space_flush_all(struct space *space);
-struct target *space_target(struct space *space);
 /* Walk over the sessions: the first after NULL, NULL after the last. Nothing may suspend between.
  */
 struct session *space_next_session(struct space *space, const struct session *session);

@@ -29,13 +29,19 @@ const char *cache_policy_text(enum cache_policy policy)
     return "off";
 }
 
-/* The words are those of upstream: it has said them in messages and logs first. */
-_Static_assert((int)SPACE_FAULT == TARGET_FAULT && (int)SPACE_RUNNING == TARGET_RUNNING &&
-                   (int)SPACE_GONE == TARGET_GONE && (int)SPACE_UNSUPPORTED == TARGET_UNSUPPORTED &&
+/* The words are those of upstream: it has said them in messages and logs first. Here the
+ * numbers are held to each other, of which space/convert.h makes use. */
+_Static_assert((int)SPACE_OK == TARGET_OK && (int)SPACE_FAULT == TARGET_FAULT &&
+                   (int)SPACE_RUNNING == TARGET_RUNNING && (int)SPACE_GONE == TARGET_GONE &&
+                   (int)SPACE_UNSUPPORTED == TARGET_UNSUPPORTED &&
                    (int)SPACE_INVALID == TARGET_INVALID && (int)SPACE_FAILED == TARGET_FAILED &&
                    (int)SPACE_NO_MEMORY == TARGET_NO_MEMORY &&
                    (int)SPACE_CANCELLED == TARGET_CANCELLED,
                "the same errors");
+_Static_assert((int)SPACE_STATE_LOST == TARGET_STATE_LOST &&
+                   (int)SPACE_STATE_HALTED == TARGET_STATE_HALTED &&
+                   (int)SPACE_STATE_RUNNING == TARGET_STATE_RUNNING,
+               "the same states");
 _Static_assert((int)SPACE_NOTHING == REGION_NONE && (int)SPACE_RAM == REGION_RAM &&
                    (int)SPACE_ROM == REGION_ROM && (int)SPACE_DEVICE == REGION_DEVICE,
                "the same regions");

@@ -1,3 +1,5 @@
+/* Hides the table of lines, and the bits that tell which bytes of them are valid and dirty. */
+
 /* Out of memory in the hash table must not end the process. */
 #define HASH_NONFATAL_OOM 1
 /* Pages are the keys: multiplying spreads them, in a fraction of what a hash of any bytes takes. */

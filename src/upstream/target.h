@@ -125,8 +125,9 @@ struct target_run {
                                        size_t message_size);
     /* As resume_packet, NULL where that is. The stop reply ("T05thread:01;", "W00") that tells why
      * the target is halted or gone, as the stub gave it, or made up ("T02thread:01;") where another
-     * way than the stub stopped it. NUL-terminated. */
-    void (*stop_reply)(struct target *, char *reply, size_t size);
+     * way than the stub stopped it; "": not known. Of any length, valid until the caller suspends.
+     */
+    const char *(*stop_reply)(struct target *);
 };
 
 /* How the processors see memory. */
@@ -167,12 +168,9 @@ struct target_packets {
      * text gets what the monitor printed. */
     enum target_error (*monitor)(struct target *, target_client, unsigned cpu, const char *command,
                                  struct buffer *text);
-    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. cpu < 0:
-     * any. Never for anything that resumes, detaches or kills. */
-    enum target_error (*packet)(struct target *, target_client, int cpu, const void *payload,
-                                size_t length, struct buffer *reply);
-    /* As packet, for a thread of the upstream stub by its RSP id (0: any): the threads of a process
-     * come and go, and have no processor's number. */
+    /* One RSP request as it stands (unescaped payload) and its reply, for the GDB front. For a
+     * thread of the upstream stub by its RSP id (0: any): the threads of a process come and go, and
+     * have no processor's number. Never for anything that resumes, detaches or kills. */
     enum target_error (*packet_thread)(struct target *, target_client, uint64_t thread,
                                        const void *payload, size_t length, struct buffer *reply);
 };

@@ -59,17 +59,7 @@ static enum target_error packet_thread(struct target *target, target_client clie
     return error;
 }
 
-static enum target_error packet(struct target *target, target_client client, int cpu,
-                                const void *payload, size_t length, struct buffer *reply)
-{
-    const struct stub *stub = &upstream_of(target)->stub;
-    if (cpu >= 0 && (unsigned)cpu >= stub->processors)
-        return TARGET_INVALID;
-    return packet_thread(target, client, cpu < 0 ? 0 : stub->threads[cpu], payload, length, reply);
-}
-
 const struct target_packets upstream_packets = {
     .monitor = monitor,
-    .packet = packet,
     .packet_thread = packet_thread,
 };

@@ -69,9 +69,9 @@ static enum target_error resume_packet(struct target *target, target_client clie
     return error;
 }
 
-static void stop_reply(struct target *target, char *reply, size_t size)
+static const char *stop_reply(struct target *target)
 {
-    run_control_stop_reply(upstream_of(target)->run, reply, size);
+    return run_control_stop_reply(upstream_of(target)->run);
 }
 
 static enum target_error interrupt(struct target *target, target_client client)

@@ -1,5 +1,5 @@
-/* Where one MessagePack message ends, found in untrusted bytes: nothing is allocated, nothing
- * is believed, and no byte is looked at twice however slowly they come. A message that passes can
+/* Where one MessagePack message ends, found in untrusted bytes: nothing is allocated, nothing is
+ * believed, and no byte is looked at twice however slowly they come. A message that passes can
  * be decoded without more memory than its limits allow. */
 #ifndef SB_WIRE_FRAME_H
 #define SB_WIRE_FRAME_H

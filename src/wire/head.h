@@ -1,5 +1,7 @@
 /* The head of one MessagePack value: everything before its payload or its children. The one place
- * that knows the format's bytes when reading. Inline: every value of every message passes here. */
+ * that knows the format's bytes when reading, but for the heads of large bins, which both ends
+ * recognise before the message is whole (client/outcome.c, rpc/bulk_write.c). Inline: every value
+ * of every message passes here. */
 #ifndef SB_WIRE_HEAD_H
 #define SB_WIRE_HEAD_H
 

@@ -1,4 +1,5 @@
-/* Hides the format's bytes when writing. */
+/* Hides the format's bytes when writing, but for the answers that are laid out by hand because they
+ * are many or large (rpc/answer.c). */
 #include "wire/pack.h"
 
 #include <string.h>

@@ -114,9 +114,9 @@ static enum target_error resume_packet(struct target *target, target_client clie
     return TARGET_OK;
 }
 
-static void stop_reply(struct target *target, char *reply, size_t size)
+static const char *stop_reply(struct target *target)
 {
-    snprintf(reply, size, "%s", ((struct fake_front_target *)target)->stop);
+    return ((struct fake_front_target *)target)->stop;
 }
 
 static enum target_error interrupt(struct target *target, target_client client)

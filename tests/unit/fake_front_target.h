@@ -17,7 +17,7 @@ struct fake_front_target {
     struct target_run run;
     struct target_packets packets;
     uint8_t registers[2][FAKE_FRONT_TARGET_G_SIZE];
-    char stop[128];
+    char stop[4096];
     struct buffer
         log;       /* what was sent, a line for each: "1:g" with the thread, "resume 1:vCont;c" */
     bool refuse_z; /* Z and z get E22 */

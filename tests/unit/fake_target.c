@@ -389,12 +389,22 @@ static enum target_error fake_resume(struct target *target, target_client client
             !fake->listener->before_resume(fake->listener->context, client, &wrote, message,
                                            message_size))
             return TARGET_FAILED;
+        if (fake->resume_error)
+            return fake->resume_error;
     }
     fake_memory_changed(fake);
     tell_state(fake, TARGET_STATE_RUNNING, "running");
     if (how == TARGET_RESUME_STEP)
         fake_halt(fake);
     return TARGET_OK;
+}
+
+static enum target_error fake_resume_packet(struct target *target, target_client client,
+                                            uint64_t thread, const void *payload, size_t length,
+                                            char *message, size_t message_size)
+{
+    (void)thread, (void)payload, (void)length;
+    return fake_resume(target, client, TARGET_RESUME_GO, 0, message, message_size);
 }
 
 static enum target_error fake_interrupt(struct target *target, target_client client)
@@ -461,6 +471,7 @@ static const struct target_run run = {
     .interrupt = fake_interrupt,
     .wait = fake_wait,
     .wait_cancel = fake_wait_cancel,
+    .resume_packet = fake_resume_packet,
 };
 
 static const struct target_processors processors = {

@@ -81,8 +81,9 @@ struct fake_target {
 
     long fail_after; /* that many more runs or port accesses succeed (-1: all) */
     enum target_error fail_error;
-    size_t fail_done; /* bytes of the failing run that are acknowledged */
-    long lose_after;  /* after that many more, the connection is lost (-1: never) */
+    size_t fail_done;               /* bytes of the failing run that are acknowledged */
+    enum target_error resume_error; /* what a resume fails with, the views once flushed */
+    long lose_after;                /* after that many more, the connection is lost (-1: never) */
 
     void (*hook)(void *context, enum fake_op op, bool after);
     void *hook_context;

@@ -1,3 +1,4 @@
+#include "space/run.h"
 #include "space_fixture.h"
 
 #include <check.h>
@@ -372,6 +373,43 @@ START_TEST(test_own_loss_calls_the_resume_off)
 }
 END_TEST
 
+static enum space_error resume(struct session *session)
+{
+    char message[128] = "";
+    return session_resume(session, message, sizeof message);
+}
+
+static enum space_error resume_packet(struct session *session)
+{
+    char message[128] = "";
+    return session_resume_packet(session, 0, "vCont;c", 7, message, sizeof message);
+}
+
+static enum space_error set_execution_status(struct session *session)
+{
+    return FAILED(session_set_execution_status(session, DEBUG_STATUS_GO)) ? SPACE_FAILED : SPACE_OK;
+}
+
+/* Until a resume goes out, the views that were flushed for it stay clean; when it fails, they are
+ * written to as before. */
+START_TEST(test_a_failed_resume_leaves_write_back_as_it_was)
+{
+    static enum space_error (*const resumes[])(struct session *) = {
+        set_execution_status,
+        resume,
+        resume_packet,
+    };
+
+    fake->resume_error = TARGET_FAILED;
+    put(machine.a, BASE, "a");
+    ck_assert_int_eq(resumes[_i](machine.b), SPACE_FAILED);
+    ck_assert_uint_eq(dirty_bytes(machine.a), 0);
+    put(machine.a, BASE, "A");
+    ck_assert_uint_eq(dirty_bytes(machine.a), 1);
+    ck_assert_uint_eq(*ram(&machine, BASE), 'a');
+}
+END_TEST
+
 START_TEST(test_anothers_loss_is_told_to_both)
 {
     put(machine.b, BASE, "bb");
@@ -590,6 +628,7 @@ int main(void)
     tcase_add_test(tests, test_bytes_that_were_not_sent_stay_dirty);
     tcase_add_test(tests, test_a_resume_flushes_every_view);
     tcase_add_test(tests, test_own_loss_calls_the_resume_off);
+    tcase_add_loop_test(tests, test_a_failed_resume_leaves_write_back_as_it_was, 0, 3);
     tcase_add_test(tests, test_anothers_loss_is_told_to_both);
     tcase_add_test(tests, test_reads_and_translations_of_others_do_not_flush);
     tcase_add_test(tests, test_calls_that_flush_first);

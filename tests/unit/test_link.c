@@ -450,7 +450,7 @@ START_TEST(a_long_warning_is_cut)
     start(warn_too_long, NULL);
     open_well();
     ck_assert_int_eq(spacebridge_invalidate_cache(sb), S_OK);
-    ck_assert_uint_eq(strlen(spacebridge_last_warning(sb)), LINK_MESSAGE_SIZE - 1);
+    ck_assert_uint_eq(strlen(spacebridge_last_warning(sb)), CLIENT_MESSAGE_SIZE - 1);
     spacebridge_close(sb);
     false_daemon_end(&other);
 }

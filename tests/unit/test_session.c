@@ -1,3 +1,4 @@
+#include "space/core.h"
 #include "space/machine.h"
 #include "space_fixture.h"
 
@@ -20,16 +21,16 @@ static void tear_down(void)
 
 START_TEST(test_sessions_have_their_own_client)
 {
-    ck_assert_uint_ne(session_client(machine.a), 0);
-    ck_assert_uint_ne(session_client(machine.a), session_client(machine.b));
-    ck_assert_ptr_eq(session_space(machine.a), machine.space);
-    ck_assert_ptr_eq(space_target(machine.space), &fake->base);
+    ck_assert_uint_ne(machine.a->client, 0);
+    ck_assert_uint_ne(machine.a->client, machine.b->client);
+    ck_assert_ptr_eq(machine.a->space, machine.space);
+    ck_assert_ptr_eq(machine.space->target, &fake->base);
     ck_assert_ptr_eq(session_machine(machine.a).architecture, fake->info.architecture);
     session_close(machine.a);
     machine.a = session_open(machine.space, "again", CACHE_OFF, NULL);
     ck_assert_ptr_nonnull(machine.a);
-    ck_assert_uint_ne(session_client(machine.a), session_client(machine.b));
-    ck_assert_uint_ne(session_client(machine.a), session_client(machine.c));
+    ck_assert_uint_ne(machine.a->client, machine.b->client);
+    ck_assert_uint_ne(machine.a->client, machine.c->client);
     fake_lose(fake); /* nobody listens there */
 }
 END_TEST

@@ -546,6 +546,25 @@ START_TEST(lldb)
 }
 END_TEST
 
+/* As long as a packet of QEMU may be, with what matters at its end. */
+START_TEST(a_long_stop_reply_is_told_whole)
+{
+    char words[4096] = "T05";
+
+    for (unsigned i = 0; strlen(words) + 20 <= 4000 - strlen("thread:02;"); i++)
+        snprintf(words + strlen(words), sizeof words - strlen(words), "%02x:%016x;", i, i);
+    char *end = words + strlen(words);
+    strcpy(end, "thread:02;");
+    ck_assert_uint_ge(strlen(words), 3980);
+    expect(&one, "c", "(nothing)");
+    fake_front_target_stop(&stub, words);
+    report(&one);
+    strcpy(end, "thread:2;");
+    ck_assert_str_eq(one.last, words);
+    expect(&one, "?", words);
+}
+END_TEST
+
 START_TEST(the_target_is_lost)
 {
     ask(&one, "?");
@@ -589,6 +608,7 @@ int main(void)
     tcase_add_test(tcase, leaving);
     tcase_add_test(tcase, monitor_commands);
     tcase_add_test(tcase, lldb);
+    tcase_add_test(tcase, a_long_stop_reply_is_told_whole);
     tcase_add_test(tcase, the_target_is_lost);
     return stub_run(tcase, "stub client");
 }

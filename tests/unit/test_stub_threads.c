@@ -83,21 +83,6 @@ START_TEST(writes_them)
 }
 END_TEST
 
-START_TEST(lists)
-{
-    char out[32];
-    ck_assert(thread_list_rewrite(out, sizeof out, "m1,2,3", true, 1));
-    ck_assert_str_eq(out, "mp1.1,p1.2,p1.3");
-    ck_assert(thread_list_rewrite(out, sizeof out, "mp1.01,p1.02", false, 1));
-    ck_assert_str_eq(out, "m1,2");
-    ck_assert(!thread_list_rewrite(out, sizeof out, "l", true, 1));
-    ck_assert(!thread_list_rewrite(out, sizeof out, "m", true, 1));
-    ck_assert(!thread_list_rewrite(out, sizeof out, "m1,", true, 1));
-    ck_assert(!thread_list_rewrite(out, sizeof out, "m1;2", true, 1));
-    ck_assert(!thread_list_rewrite(out, 8, "m1,2,3", true, 1));
-}
-END_TEST
-
 int main(void)
 {
     TCase *tcase = tcase_create("threads");
@@ -105,6 +90,5 @@ int main(void)
     tcase_add_test(tcase, no_ids);
     tcase_add_test(tcase, stops_at_the_end);
     tcase_add_test(tcase, writes_them);
-    tcase_add_test(tcase, lists);
     return stub_run(tcase, "stub threads");
 }

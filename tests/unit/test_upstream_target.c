@@ -716,7 +716,8 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     epoch = target->processors->translation_epoch(target);
     struct buffer reply = {0};
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "P1d=00", 6, &reply), TARGET_OK);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 1, "P1d=00", 6, &reply),
+                     TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     buffer_free(&reply);
 }
@@ -930,9 +931,7 @@ SCRIPT(an_interrupt_at_once_after_a_resume, NULL)
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
     ck_assert_ptr_nonnull(strstr(message, "interrupt on processor 0"));
-    char reply[64];
-    target->run->stop_reply(target, reply, sizeof reply);
-    ck_assert_str_eq(reply, "T02thread:01;");
+    ck_assert_str_eq(target->run->stop_reply(target), "T02thread:01;");
 }
 
 static bool cancel;
@@ -1037,15 +1036,13 @@ static void silent(void)
 SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
 {
     uint8_t byte;
-    char reply[64];
     struct target_span run = one(0x1000, &byte, 1);
     attach();
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
     fake_machine_run(&machine, false);
     until(TARGET_STATE_HALTED);
-    target->run->stop_reply(target, reply, sizeof reply);
-    ck_assert_str_eq(reply, "T02thread:01;");
+    ck_assert_str_eq(target->run->stop_reply(target), "T02thread:01;");
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
@@ -1162,7 +1159,6 @@ static void packet_and_wait(const char *payload, uint64_t thread)
 
 SCRIPT(a_step_that_was_not_made_is_made_again, NULL)
 {
-    char reply[64];
     attach();
     unsigned changes = stage.changes;
     machine.phantoms = 3;
@@ -1170,8 +1166,7 @@ SCRIPT(a_step_that_was_not_made_is_made_again, NULL)
     ck_assert_uint_eq(machine.moved[1], 1);
     ck_assert_uint_eq(fake_machine_count(&machine, "vCont;s:2"), 4);
     ck_assert_uint_eq(stage.changes - changes, 2); /* runs, halted */
-    target->run->stop_reply(target, reply, sizeof reply);
-    ck_assert_str_eq(reply, "T05thread:02;");
+    ck_assert_str_eq(target->run->stop_reply(target), "T05thread:02;");
     machine.phantoms = 1;
     packet_and_wait("vCont;s:1;c", 1);
     ck_assert_uint_eq(machine.moved[0], 1);
@@ -1309,10 +1304,11 @@ SCRIPT(packets_that_must_not_pass, NULL)
     attach();
     unsigned before = machine.logged;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        ck_assert_msg(target->packets->packet(target, CLIENT, 0, refused[i], strlen(refused[i]),
-                                              &reply) == TARGET_INVALID,
+        ck_assert_msg(target->packets->packet_thread(target, CLIENT, 1, refused[i],
+                                                     strlen(refused[i]), &reply) == TARGET_INVALID,
                       "%s", refused[i]);
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 0, "", 0, &reply), TARGET_INVALID);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 1, "", 0, &reply),
+                     TARGET_INVALID);
     ck_assert_int_eq(
         target->run->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
         TARGET_INVALID);
@@ -1322,7 +1318,8 @@ SCRIPT(packets_that_must_not_pass, NULL)
         target->run->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
         TARGET_INVALID);
     ck_assert_uint_eq(machine.logged, before);
-    ck_assert_int_eq(target->packets->packet(target, CLIENT, 1, "m1000,2", 7, &reply), TARGET_OK);
+    ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 2, "m1000,2", 7, &reply),
+                     TARGET_OK);
     ck_assert_str_eq((const char *)buffer_bytes(&reply), "0000");
     ck_assert_uint_eq(machine.cpu, 1);
     buffer_free(&reply);
@@ -1347,7 +1344,7 @@ SCRIPT(a_resume_in_a_clients_own_words, NULL)
 /* A stop reply may carry any number of registers, and what matters may come last. */
 SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
 {
-    char message[128], words[1000] = "T05", reply[1024];
+    char message[128], words[1000] = "T05";
     for (unsigned i = 0; i < 32; i++)
         snprintf(words + strlen(words), sizeof words - strlen(words), "%02x:%016x;", i, i);
     strcat(words, "thread:02;");
@@ -1359,8 +1356,7 @@ SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
     fake_machine_halt(&machine, words);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
-    target->run->stop_reply(target, reply, sizeof reply);
-    ck_assert_str_eq(reply, words);
+    ck_assert_str_eq(target->run->stop_reply(target), words);
 }
 
 SCRIPT(the_monitor_may_not_resume_behind_our_back, NULL)

@@ -161,6 +161,44 @@ START_TEST(rows_can_be_spoken)
 }
 END_TEST
 
+/* NULL: there is none. */
+static const struct wire_call_info *row_of(const char *name)
+{
+    for (unsigned call = 0; call < WIRE_CALLS; call++)
+        if (strcmp(wire_call_info(call)->name, name) == 0)
+            return wire_call_info(call);
+    return NULL;
+}
+
+/* Nothing refuses a call by its role today, so nothing else would notice a wrong one: each call is
+ * named here once more. */
+START_TEST(roles_are_what_calls_touch)
+{
+    static const char *const names[][20] = {
+        [WIRE_ROLE_OWN] = {"Hello", "GetCurrentProcessor", "SetCurrentProcessor", "DiscardCache",
+                           "InvalidateCache", "GetCacheStatus", "SetCachePolicy",
+                           "SetEventCallbacks"},
+        [WIRE_ROLE_LOOK] = {"ReadVirtual", "ReadVirtualUncached", "ReadPointersVirtual",
+                            "ReadPhysical", "ReadPhysical2", "VirtualToPhysical",
+                            "GetExecutionStatus", "WaitForEvent", "GetNumberProcessors",
+                            "GetTransportStatus"},
+        [WIRE_ROLE_CHANGE] = {"WriteVirtual", "WriteVirtualUncached", "WritePointersVirtual",
+                              "WritePhysical", "WritePhysical2", "ReadIo", "WriteIo", "FillVirtual",
+                              "FillPhysical", "FlushCache"},
+        [WIRE_ROLE_RUN] = {"SetExecutionStatus", "SetInterrupt"},
+    };
+    unsigned count = 0;
+
+    for (unsigned role = 0; role < sizeof names / sizeof *names; role++) {
+        for (const char *const *name = names[role]; *name; name++, count++) {
+            const struct wire_call_info *info = row_of(*name);
+            ck_assert_msg(info && info->role == role, "%s", *name);
+        }
+    }
+    ck_assert_uint_eq(count, WIRE_CALLS);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("wire_calls");
@@ -169,6 +207,7 @@ int main(void)
     tcase_add_test(tcase, library_manual_agrees);
     tcase_add_test(tcase, command_manual_agrees);
     tcase_add_test(tcase, rows_can_be_spoken);
+    tcase_add_test(tcase, roles_are_what_calls_touch);
 
     Suite *suite = suite_create("wire_calls");
     suite_add_tcase(suite, tcase);

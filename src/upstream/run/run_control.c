@@ -447,9 +447,9 @@ enum target_error run_control_resume_packet(struct run_control *run, target_clie
     return resume(run, &operation, message, size);
 }
 
-void run_control_stop_reply(const struct run_control *run, char *reply, size_t size)
+const char *run_control_stop_reply(const struct run_control *run)
 {
-    snprintf(reply, size, "%s", (const char *)buffer_bytes(&run->reply));
+    return (const char *)buffer_bytes(&run->reply);
 }
 
 enum target_error run_control_interrupt(struct run_control *run)

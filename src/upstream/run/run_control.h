@@ -51,7 +51,7 @@ enum target_error run_control_resume_packet(struct run_control *run, target_clie
                                             uint64_t thread, const void *payload, size_t length,
                                             char *message, size_t size);
 /* As target_run.stop_reply. */
-void run_control_stop_reply(const struct run_control *run, char *reply, size_t size);
+const char *run_control_stop_reply(const struct run_control *run);
 enum target_error run_control_interrupt(struct run_control *run);
 enum target_error run_control_wait(struct run_control *run, double timeout, const bool *cancel,
                                    char *text, size_t size);
