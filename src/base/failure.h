@@ -1,8 +1,8 @@
 /* Why something failed, as one value: a code for the program and a text for people.
  *
  * A function that can fail for many reasons takes one of these and returns its code as well. It may
- * leave the text empty where the code says it all, and leaves everything alone where it succeeds;
- * whoever wants to tell the two apart passes one that is clear. */
+ * leave the text alone where the code says it all, so pass one that is clear; after a success it
+ * means nothing. */
 #ifndef SB_BASE_FAILURE_H
 #define SB_BASE_FAILURE_H
 

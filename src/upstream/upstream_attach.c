@@ -54,8 +54,7 @@ static enum target_error ask_running(struct upstream *upstream, bool *running,
                                      struct failure *failure)
 {
     json_t *result = NULL;
-    enum target_error error = qmp_execute(upstream->qmp, "query-status", NULL, &result,
-                                          failure->text, sizeof failure->text);
+    enum target_error error = qmp_execute(upstream->qmp, "query-status", NULL, &result, failure);
     json_t *answer = json_object_get(result, "running");
     *running = json_is_true(answer);
     if (error == TARGET_OK && !json_is_boolean(answer))
@@ -129,7 +128,7 @@ static enum target_error connect_monitor(struct upstream_connection *attach, boo
                                          struct failure *failure)
 {
     struct upstream *upstream = attach->upstream;
-    enum target_error error = qmp_connect(upstream->qmp, failure->text, sizeof failure->text);
+    enum target_error error = qmp_connect(upstream->qmp, failure);
     if (error == TARGET_OK)
         error = ask_running(upstream, running, failure);
     if (error != TARGET_OK)
@@ -143,12 +142,11 @@ static enum target_error connect_stub(struct upstream_connection *attach, bool *
 {
     struct upstream *upstream = attach->upstream;
     enum found found = FOUND_UNKNOWN;
-    enum target_error error = rsp_client_connect(upstream->stub.rsp, &attach->config.gdb,
-                                                 failure->text, sizeof failure->text);
+    enum target_error error = rsp_client_connect(upstream->stub.rsp, &attach->config.gdb, failure);
     attach->peer = peer_of(upstream);
     if (error == TARGET_OK)
-        error = attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found,
-                            failure->text, sizeof failure->text);
+        error =
+            attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found, failure);
     upstream->kind = upstream->stub.qemu ? &qemu_kind : &gdbserver_kind;
     upstream->target.ports = upstream->kind->ports;
     *running = *running || found == FOUND_RUNNING;
@@ -169,9 +167,8 @@ static void back_out(struct upstream *upstream, bool running)
         return;
     /* The connect has stopped it, unless the stub said nothing: it is another's then, who may have
      * halted the guest meanwhile. */
-    char ignored[64];
     if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
-        qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
+        qmp_execute(upstream->qmp, "cont", NULL, NULL, NULL);
     qmp_disconnect(upstream->qmp, "the attach failed");
 }
 
@@ -196,7 +193,7 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, struct
     bool owed = recall(attach, &running);
     attach->found_running = running || owed;
     translate_all_changed(upstream->translate);
-    error = ways_open(upstream->ways, failure->text, sizeof failure->text);
+    error = ways_open(upstream->ways, failure);
     if (error != TARGET_OK)
         goto fail;
     bool big_endian;
@@ -212,8 +209,7 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, struct
              upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
              upstream->info.processors, running ? "was running" : "halted");
     if (running && !attach->config.attach_halt)
-        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, failure->text,
-                                   sizeof failure->text);
+        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, failure);
     return error;
 fail:
     back_out(upstream, running);
@@ -246,11 +242,11 @@ void upstream_attach_restore(struct upstream_connection *attach)
 {
     struct upstream *upstream = attach->upstream;
     struct rsp_client *rsp = upstream->stub.rsp;
-    char message[256] = "";
+    char ignored[8];
     enum target_error error = TARGET_OK;
     if (!attach->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
         run_control_interrupt(upstream->run);
-        error = run_control_wait(upstream->run, upstream->timeout, NULL, message, sizeof message);
+        error = run_control_wait(upstream->run, upstream->timeout, NULL, ignored, sizeof ignored);
     }
     if (error == TARGET_OK && run_control_state(upstream->run) == TARGET_STATE_HALTED) {
         /* Takes out what breakpoints we have set. */
@@ -260,8 +256,7 @@ void upstream_attach_restore(struct upstream_connection *attach)
         if (error == TARGET_OK)
             error = rsp_client_settle(rsp);
         if (error == TARGET_OK && attach->found_running)
-            error =
-                run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, sizeof message);
+            error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, NULL);
     }
     if (error != TARGET_OK)
         log_warning(ROOM, "the target could not be left as it was found (%s): %s",

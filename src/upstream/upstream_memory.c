@@ -204,7 +204,7 @@ static size_t parse_dump(const char *text, uint8_t *bytes, size_t length)
 static enum target_error live_span(struct upstream *upstream, target_client client, unsigned cpu,
                                    struct target_span *span, struct buffer *text)
 {
-    char line[64], message[128];
+    char line[64];
     uint64_t address;
     span->done = 0;
     span->error = translate_narrow(upstream->translate, client, cpu, span->address, &address);
@@ -212,9 +212,8 @@ static enum target_error live_span(struct upstream *upstream, target_client clie
         return span->error;
     buffer_clear(text);
     snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, span->length, address);
-    span->error =
-        monitor_run(&upstream->stub.monitor, client, stub_monitor_cpu(&upstream->stub, cpu), line,
-                    text, message, sizeof message);
+    span->error = monitor_run(&upstream->stub.monitor, client,
+                              stub_monitor_cpu(&upstream->stub, cpu), line, text, NULL);
     if (span->error == TARGET_OK) {
         span->done = parse_dump(monitor_printed(text), span->bytes, span->length);
         span->error = span->done == span->length ? TARGET_OK : TARGET_FAULT;

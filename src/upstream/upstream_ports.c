@@ -17,7 +17,7 @@ static enum target_error access_port(struct upstream *upstream, struct way_port 
     if (error != TARGET_OK)
         return failure_set(failure, error, "%s", target_error_text(error));
     ways_enter(upstream->ways);
-    error = ways_port(upstream->ways, access, failure->text, sizeof failure->text);
+    error = ways_port(upstream->ways, access, failure);
     ways_leave(upstream->ways);
     return error;
 }
@@ -58,8 +58,7 @@ static enum target_error ports_out(struct target *target, target_client client,
     if (!run_state_attached(&upstream->state) || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
-    enum target_error error =
-        ways_ports_out(upstream->ways, writes, count, failure->text, sizeof failure->text);
+    enum target_error error = ways_ports_out(upstream->ways, writes, count, failure);
     ways_leave(upstream->ways);
     if (error != TARGET_UNSUPPORTED)
         translate_map_changed(upstream->translate);

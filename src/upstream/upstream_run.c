@@ -40,8 +40,7 @@ static enum target_error resume(struct target *target, target_client client,
     ways_hold(upstream->ways);
     enum target_error error = upstream_flush_for_resume(upstream, client, failure);
     if (error == TARGET_OK)
-        error = run_control_resume(upstream->run, client, kind, cpu, failure->text,
-                                   sizeof failure->text);
+        error = run_control_resume(upstream->run, client, kind, cpu, failure);
     ways_release(upstream->ways);
     return error;
 }
@@ -59,8 +58,7 @@ static enum target_error resume_packet(struct target *target, target_client clie
     ways_hold(upstream->ways);
     error = upstream_flush_for_resume(upstream, client, failure);
     if (error == TARGET_OK)
-        error = run_control_resume_packet(upstream->run, client, thread, payload, length,
-                                          failure->text, sizeof failure->text);
+        error = run_control_resume_packet(upstream->run, client, thread, payload, length, failure);
     ways_release(upstream->ways);
     return error;
 }

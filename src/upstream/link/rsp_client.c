@@ -5,6 +5,7 @@
 #include "upstream/link/rsp_client.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/task.h"
 #include "upstream/link/process.h"
 #include "upstream/link/rsp_queue.h"
@@ -45,7 +46,7 @@ static void do_later(struct rsp_client *client)
 
 void rsp_client_fail(struct rsp_client *client, const char *format, ...)
 {
-    char reason[STREAM_REASON_SIZE];
+    char reason[FAILURE_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
@@ -258,11 +259,11 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
 }
 
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
-                                     char *message, size_t size)
+                                     struct failure *failure)
 {
-    int fd = rsp_wire_dial(&client->wire, endpoint, message, size);
+    int fd = rsp_wire_dial(&client->wire, endpoint, failure);
     if (fd < 0)
-        return TARGET_GONE;
+        return failure_recode(failure, TARGET_GONE);
     rsp_client_adopt(client, fd);
     return TARGET_OK;
 }

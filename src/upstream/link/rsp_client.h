@@ -28,6 +28,7 @@
 struct buffer;
 struct busy_poll;
 struct endpoint;
+struct failure;
 struct rsp_client;
 struct run_state;
 
@@ -43,7 +44,7 @@ void rsp_client_free(struct rsp_client *client);
 /* Connect, in a task. Starts with acks, one request in flight, the target halted, all modes
  * unknown. */
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
-                                     char *message, size_t size);
+                                     struct failure *failure);
 /* As rsp_client_connect with a socket that is connected; takes it over. */
 void rsp_client_adopt(struct rsp_client *client, int fd);
 bool rsp_client_connected(const struct rsp_client *client);

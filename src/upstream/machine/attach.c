@@ -2,6 +2,7 @@
 #include "upstream/machine/attach.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/hex.h"
 #include "upstream/link/monitor.h"
 #include "upstream/link/monitor_text.h"
@@ -125,15 +126,14 @@ static enum target_error clear_leftovers(struct stub *stub, struct buffer *reply
 }
 
 /* The stop reply, which also makes QEMU forget the breakpoints of a former client. */
-static enum target_error ask_status(struct stub *stub, struct buffer *reply, char *message,
-                                    size_t size)
+static enum target_error ask_status(struct stub *stub, struct buffer *reply,
+                                    struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "?");
     const char *text = text_of(reply);
-    if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S') {
-        snprintf(message, size, "the target is not there to be debugged ('?' gives '%.40s')", text);
-        return TARGET_FAILED;
-    }
+    if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S')
+        return failure_set(failure, TARGET_FAILED,
+                           "the target is not there to be debugged ('?' gives '%.40s')", text);
     snprintf(stub->stop, sizeof stub->stop, "%s", text);
     if (error == TARGET_OK)
         error = ask(stub, reply, "vCont?");
@@ -164,16 +164,15 @@ static bool add_threads(struct stub *stub, const char *list)
     return list == end;
 }
 
-static enum target_error ask_threads(struct stub *stub, struct buffer *reply, char *message,
-                                     size_t size)
+static enum target_error ask_threads(struct stub *stub, struct buffer *reply,
+                                     struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "qfThreadInfo");
     while (error == TARGET_OK && text_of(reply)[0] == 'm') {
-        if (!add_threads(stub, text_of(reply))) {
-            snprintf(message, size, "the stub's list of threads is no such list: '%.40s'",
-                     text_of(reply));
-            return TARGET_FAILED;
-        }
+        if (!add_threads(stub, text_of(reply)))
+            return failure_set(failure, TARGET_FAILED,
+                               "the stub's list of threads is no such list: '%.40s'",
+                               text_of(reply));
         error = ask(stub, reply, "qsThreadInfo");
     }
     if (error == TARGET_OK && stub->processors == 0) {
@@ -261,9 +260,7 @@ static enum target_error ask_build(struct stub *stub, struct buffer *reply)
 static void ask_qmp(struct stub *stub, struct qmp *qmp)
 {
     json_t *result = NULL;
-    char message[128];
-    if (stub->build[0] == 0 &&
-        qmp_execute(qmp, "query-target", NULL, &result, message, sizeof message) == TARGET_OK) {
+    if (stub->build[0] == 0 && qmp_execute(qmp, "query-target", NULL, &result, NULL) == TARGET_OK) {
         const char *name = json_string_value(json_object_get(result, "arch"));
         if (name)
             snprintf(stub->build, sizeof stub->build, "%s", name);
@@ -317,7 +314,7 @@ static enum target_error ask_binary(struct stub *stub, struct buffer *reply)
 static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.rsp = stub->rsp};
-    char message[128], version[32];
+    char version[32];
     snprintf(stub->version, sizeof stub->version, "GDB stub");
     if (!stub->has_monitor)
         return TARGET_OK;
@@ -326,8 +323,7 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
         return TARGET_OK;
     }
     buffer_clear(reply);
-    enum target_error error =
-        monitor_run(&monitor, 0, 0, "info version", reply, message, sizeof message);
+    enum target_error error = monitor_run(&monitor, 0, 0, "info version", reply, NULL);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
         error = TARGET_OK;
     const char *text = text_of(reply);
@@ -339,13 +335,11 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
 static enum target_error ask_run_state(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.rsp = stub->rsp};
-    char message[128];
     bool running;
     if (!stub->has_monitor || qmp_facts_status(qmp, stub->status, sizeof stub->status))
         return TARGET_OK;
     buffer_clear(reply);
-    enum target_error error =
-        monitor_run(&monitor, 0, 0, "info status", reply, message, sizeof message);
+    enum target_error error = monitor_run(&monitor, 0, 0, "info status", reply, NULL);
     if (error == TARGET_OK &&
         !monitor_text_parse_status(text_of(reply), &running, stub->status, sizeof stub->status))
         stub->status[0] = 0;
@@ -365,23 +359,22 @@ static enum found find_out(const struct stub *stub, bool told_of_stop)
 }
 
 enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
-                              char *message, size_t size)
+                              struct failure *failure)
 {
     struct buffer reply = {0};
     bool description = false;
     struct rsp_client *rsp = stub->rsp;
     attach_forget(stub);
     *stub = (struct stub){.rsp = rsp, .monitor = stub->monitor};
-    if (size > 0)
-        message[0] = 0;
+    failure_clear(failure);
     enum target_error error = ask_features(stub, &reply, &description);
     bool told_of_stop = rsp_client_strays(rsp) > 0;
     if (error == TARGET_OK)
-        error = ask_status(stub, &reply, message, size);
+        error = ask_status(stub, &reply, failure);
     if (error == TARGET_OK && stub->qemu)
         error = clear_leftovers(stub, &reply);
     if (error == TARGET_OK)
-        error = ask_threads(stub, &reply, message, size);
+        error = ask_threads(stub, &reply, failure);
     if (error == TARGET_OK && description)
         error = ask_description(stub, &reply);
     if (error == TARGET_OK && stub->qemu)
@@ -399,10 +392,11 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
     *found = find_out(stub, told_of_stop);
     set_architecture(stub);
     rsp_client_set_depth(rsp, depth != 0 ? depth : stub->qemu ? QEMU_DEPTH : 1);
-    if (error != TARGET_OK && size > 0 && message[0] == 0)
-        snprintf(message, size, "%s",
-                 error == TARGET_GONE && rsp_client_reason(rsp)[0] ? rsp_client_reason(rsp)
-                                                                   : target_error_text(error));
+    if (error != TARGET_OK)
+        failure_complete(failure, error,
+                         error == TARGET_GONE && rsp_client_reason(rsp)[0]
+                             ? rsp_client_reason(rsp)
+                             : target_error_text(error));
     buffer_free(&reply);
     return error;
 }

@@ -100,12 +100,10 @@ static bool is_final(enum target_error error)
 static enum target_error ask_map(struct fresh_map *fresh, target_client client, const char *command,
                                  struct buffer *text)
 {
-    char message[128];
     enum target_error error =
         fresh->text >= LONG_TEXT && fresh->text < TOO_LONG_TEXT
-            ? monitor_run_long(&fresh->stub->monitor, client, command, text, message,
-                               sizeof message)
-            : monitor_run(&fresh->stub->monitor, client, 0, command, text, message, sizeof message);
+            ? monitor_run_long(&fresh->stub->monitor, client, command, text, NULL)
+            : monitor_run(&fresh->stub->monitor, client, 0, command, text, NULL);
     if (error != TARGET_OK)
         buffer_clear(text);
     return is_final(error) ? error : TARGET_OK;
@@ -142,11 +140,10 @@ static enum target_error ask_place(struct fresh_map *fresh, target_client client
                                    struct place *place)
 {
     struct buffer text = {0};
-    char line[MONITOR_LINE_SIZE], message[128];
+    char line[MONITOR_LINE_SIZE];
     *place = (struct place){.what = MONITOR_HOST_UNKNOWN};
     monitor_text_gpa2hva(line, physical);
-    enum target_error error =
-        monitor_run(&fresh->stub->monitor, client, 0, line, &text, message, sizeof message);
+    enum target_error error = monitor_run(&fresh->stub->monitor, client, 0, line, &text, NULL);
     if (error == TARGET_OK)
         place->what = monitor_text_parse_gpa2hva(monitor_printed(&text), physical, &place->host,
                                                  place->name, sizeof place->name);
@@ -233,9 +230,8 @@ static enum target_error load_pci(struct fresh_map *fresh, target_client client,
 {
     struct qmp *qmp = fresh->stub->monitor.qmp;
     json_t *answer = NULL;
-    char message[128];
     if (!qmp || !qmp_connected(qmp) ||
-        qmp_execute(qmp, "query-pci", NULL, &answer, message, sizeof message) != TARGET_OK)
+        qmp_execute(qmp, "query-pci", NULL, &answer, NULL) != TARGET_OK)
         return pci_by_text(fresh, client, bars, notes);
     bool taken = pci_bars_take(bars, answer, notes);
     json_decref(answer);

@@ -66,10 +66,9 @@ static enum target_error efer_by_monitor(struct modes *modes, target_client clie
                                          uint64_t *efer)
 {
     struct buffer text = {0};
-    char message[128];
     enum target_error error =
         monitor_run(&modes->stub->monitor, client, stub_monitor_cpu(modes->stub, cpu),
-                    "info registers", &text, message, sizeof message);
+                    "info registers", &text, NULL);
     if (error == TARGET_OK) {
         const char *found = strstr((const char *)buffer_bytes(&text), "EFER=");
         if (found)
@@ -170,7 +169,6 @@ enum target_error modes_stance(struct modes *modes, target_client client, unsign
 {
     const struct stub *stub = modes->stub;
     struct buffer text = {0};
-    char message[128];
     if (cpu < modes->stances_count && modes->stances[cpu].known) {
         *mode = modes->stances[cpu].mode;
         return TARGET_OK;
@@ -178,7 +176,7 @@ enum target_error modes_stance(struct modes *modes, target_client client, unsign
     uint64_t changes = modes->changes;
     enum target_error error =
         monitor_run(&modes->stub->monitor, client, stub_monitor_cpu(modes->stub, cpu),
-                    "info registers", &text, message, sizeof message);
+                    "info registers", &text, NULL);
     if (error == TARGET_OK &&
         (text.length == 0 || !page_walk_parse(mode, (const char *)buffer_bytes(&text))))
         error = TARGET_FAILED;

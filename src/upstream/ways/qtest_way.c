@@ -1,6 +1,7 @@
 /* Memory, devices and ports by qtest: what is worth it, and how runs become requests. */
 #include "upstream/ways/qtest_way.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "upstream/link/qtest.h"
 #include "upstream/link/qtest_open.h"
@@ -76,28 +77,28 @@ static void reset(struct way *way)
     way_note(way, "off");
 }
 
-static enum target_error connect_to(struct qtest_way *way, char *message, size_t size)
+static enum target_error connect_to(struct qtest_way *way, struct failure *failure)
 {
     const struct way_context *context = way->way.context;
     struct endpoint endpoint = context->config.qtest_endpoint;
     enum target_error error = TARGET_OK;
     if (!context->config.have_qtest)
-        error = qtest_open_add(&context->stub->monitor, &endpoint, message, size);
+        error = qtest_open_add(&context->stub->monitor, &endpoint, failure);
     if (error == TARGET_OK)
-        error = qtest_connect(way->qtest, &endpoint, message, size);
+        error = qtest_connect(way->qtest, &endpoint, failure);
     way->endpoint = endpoint;
     return error;
 }
 
-static enum target_error open_it(struct way *way, char *message, size_t size)
+static enum target_error open_it(struct way *way, struct failure *failure)
 {
     const struct ways_config *config = &way->context->config;
     if (config->qtest == WAYS_OFF || (config->qtest == WAYS_AUTO && !config->have_qtest))
         return TARGET_OK;
-    message[0] = '\0';
+    failure_clear(failure);
     enum target_error error =
-        way->context->stub->qemu ? connect_to(of(way), message, size) : TARGET_UNSUPPORTED;
-    return way_opened(way, config->qtest, error, message, size);
+        way->context->stub->qemu ? connect_to(of(way), failure) : TARGET_UNSUPPORTED;
+    return way_opened(way, config->qtest, error, failure);
 }
 
 static void close_it(struct way *way)
@@ -107,11 +108,10 @@ static void close_it(struct way *way)
 
 bool qtest_way_settle(struct way *way)
 {
-    char message[160] = "";
     if (is_open(way))
         return true;
     if (!rsp_client_connected(way->context->stub->rsp) ||
-        qtest_connect(of(way)->qtest, &of(way)->endpoint, message, sizeof message) != TARGET_OK)
+        qtest_connect(of(way)->qtest, &of(way)->endpoint, NULL) != TARGET_OK)
         return false;
     way_note(way, "");
     log_info(ROOM, "qtest is back");
@@ -342,7 +342,7 @@ static enum target_error fill(struct way *way, uint64_t physical, uint64_t lengt
 static const char port_lost[] =
     "qtest was lost: the access may have been made, and is not made again";
 
-static enum target_error port(struct way *way, struct way_port *access, char *message, size_t size)
+static enum target_error port(struct way *way, struct way_port *access, struct failure *failure)
 {
     struct qtest_request request = {.verb = access->write ? QTEST_OUT : QTEST_IN,
                                     .width = access->size,
@@ -351,10 +351,8 @@ static enum target_error port(struct way *way, struct way_port *access, char *me
     if (!is_open(way))
         return TARGET_UNSUPPORTED;
     enum target_error error = qtest_run(of(way)->qtest, &request, 1);
-    if (error == TARGET_GONE) {
-        snprintf(message, size, "%s", port_lost);
-        return TARGET_FAILED;
-    }
+    if (error == TARGET_GONE)
+        return failure_set(failure, TARGET_FAILED, "%s", port_lost);
     if (error == TARGET_OK)
         way_count(way, access->write, access->size);
     if (error == TARGET_OK && !access->write)
@@ -363,7 +361,7 @@ static enum target_error port(struct way *way, struct way_port *access, char *me
 }
 
 static enum target_error ports_out(struct way *way, struct target_port_write *writes, size_t count,
-                                   char *message, size_t message_size)
+                                   struct failure *failure)
 {
     struct qtest_request *requests;
     if (!is_open(way) || (requests = calloc(count, sizeof *requests)) == NULL)
@@ -375,8 +373,7 @@ static enum target_error ports_out(struct way *way, struct target_port_write *wr
                                              .value = writes[i].value};
     enum target_error error = qtest_run(of(way)->qtest, requests, count);
     if (error == TARGET_GONE) {
-        snprintf(message, message_size, "%s", port_lost);
-        error = TARGET_FAILED;
+        error = failure_set(failure, TARGET_FAILED, "%s", port_lost);
     }
     for (size_t i = 0; i < count; i++) {
         writes[i].error = requests[i].done ? TARGET_OK : error;
