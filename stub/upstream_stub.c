@@ -1,6 +1,7 @@
 /* How the upstream stub is asked for what it does not volunteer, and what is remembered of it. */
 #include "stub/upstream_stub.h"
 
+#include "base/bytes.h"
 #include "base/hex.h"
 #include "rsp/description.h"
 #include "space/machine.h"
@@ -246,10 +247,7 @@ bool upstream_stub_read_pc(struct upstream_stub *upstream, struct session *sessi
     buffer_free(&reply);
     if (!good)
         return false;
-    *pc = 0;
-    for (size_t i = 0; i < size; i++)
-        *pc |= (uint64_t)bytes[session_machine(upstream->session).big_endian ? size - 1 - i : i]
-               << (8 * i);
+    *pc = bytes_load(bytes, size, session_machine(upstream->session).big_endian);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* Knows the shapes of responses and notifications, and the widths in which the daemon writes. */
 #include "client/outcome.h"
 
+#include "base/bytes.h"
+
 #include <string.h>
 
 bool outcome_failure_read(const struct value *object, HRESULT *hr, struct value *text)
@@ -41,11 +43,6 @@ bool outcome_read(const struct message *response, uint32_t outs, HRESULT *hr,
  * array, HRESULT, bin 32. Anything else goes the ordinary way. */
 #define BULK_HEAD 15u
 
-static uint32_t big_endian32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 bool outcome_bulk_begins(struct outcome_bulk *bulk, const uint8_t *bytes, size_t length,
                          const struct frame_scanner *scanner)
 {
@@ -54,9 +51,9 @@ bool outcome_bulk_begins(struct outcome_bulk *bulk, const uint8_t *bytes, size_t
     if (length < BULK_HEAD || memcmp(bytes, before, sizeof before) != 0 ||
         memcmp(bytes + 7, after, sizeof after) != 0 || bytes[9] > 0x7f || bytes[10] != 0xc6)
         return false;
-    *bulk = (struct outcome_bulk){.id = big_endian32(bytes + 3),
+    *bulk = (struct outcome_bulk){.id = (uint32_t)bytes_load(bytes + 3, 4, true),
                                   .hr = bytes[9],
                                   .head = BULK_HEAD,
-                                  .size = big_endian32(bytes + 11)};
+                                  .size = (uint32_t)bytes_load(bytes + 11, 4, true)};
     return scanner->owed == 0 && scanner->scanned + scanner->payload == BULK_HEAD + bulk->size;
 }

@@ -1,6 +1,7 @@
 /* Knows the shape of responses and notifications. */
 #include "rpc/answer.h"
 
+#include "base/bytes.h"
 #include "wire/message.h"
 #include "wire/protocol.h"
 
@@ -58,12 +59,6 @@ uint8_t *answer_bin_reserve(struct answer *answer, uint32_t size)
     return at ? at + BIN_HEAD : NULL;
 }
 
-static void put_u32(uint8_t *at, uint32_t number)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (uint8_t)(number >> (24 - 8 * i));
-}
-
 void answer_bin(struct answer *answer, HRESULT hr, uint32_t done)
 {
     uint8_t *head = buffer_reserve(answer->frame, BIN_HEAD); /* the room that is there already */
@@ -71,12 +66,12 @@ void answer_bin(struct answer *answer, HRESULT hr, uint32_t done)
     head[0] = 0x94; /* array of 4 */
     head[1] = MESSAGE_RESPONSE;
     head[2] = 0xce; /* uint 32 */
-    put_u32(head + 3, answer->id);
+    bytes_store(head + 3, answer->id, 4, true);
     head[7] = 0xc0;                        /* no error */
     head[8] = 0x92;                        /* array of 2 */
     head[9] = hr == S_FALSE ? 0x01 : 0x00; /* the only successes there are */
     head[10] = 0xc6;                       /* bin 32 */
-    put_u32(head + 11, done);
+    bytes_store(head + 11, done, 4, true);
     buffer_commit(answer->frame, BIN_HEAD + (size_t)done);
     answer->packed = true;
 }

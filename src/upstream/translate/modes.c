@@ -2,6 +2,7 @@
 #include "upstream/translate/modes.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/hex.h"
 
 #include <stdlib.h>
@@ -96,7 +97,7 @@ static enum target_error efer_by_stub(struct modes *modes, target_client client,
     uint8_t bytes[8];
     if (error == TARGET_OK) {
         if (reply.length == 16 && hex_decode(bytes, (const char *)buffer_bytes(&reply), 16))
-            *efer = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8;
+            *efer = bytes_load(bytes, 2, false);
         else
             error = TARGET_FAILED;
     }

@@ -1,6 +1,7 @@
 /* Memory, devices and ports by qtest: what is worth it, and how runs become requests. */
 #include "upstream/ways/qtest_way.h"
 
+#include "base/bytes.h"
 #include "base/failure.h"
 #include "base/log.h"
 #include "upstream/link/qtest.h"
@@ -126,20 +127,6 @@ static bool big_endian(const struct way *way, bool *order)
 
 /* Single accesses */
 
-static uint64_t decode(const uint8_t *bytes, size_t width, bool big_endian)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t)bytes[i] << 8 * (big_endian ? width - 1 - i : i);
-    return value;
-}
-
-static void encode(uint8_t *bytes, uint64_t value, size_t width, bool big_endian)
-{
-    for (size_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(value >> 8 * (big_endian ? width - 1 - i : i));
-}
-
 /* What became of accesses some of which were not answered: the first of these may have happened. */
 static enum target_error unanswered(struct target_span *runs, size_t count, enum target_error error)
 {
@@ -163,7 +150,7 @@ static enum target_error accesses(struct qtest *qtest, struct target_span *runs,
             if (run->length > 8)
                 return unanswered(&runs[from], count - from, TARGET_INVALID);
             if (write)
-                requests[some].value = decode(run->bytes, run->length, big_endian);
+                requests[some].value = bytes_load(run->bytes, run->length, big_endian);
         }
         enum target_error error = qtest_run(qtest, requests, some);
         for (size_t i = 0; i < some; i++, from++) {
@@ -173,7 +160,7 @@ static enum target_error accesses(struct qtest *qtest, struct target_span *runs,
             run->done = run->length;
             run->error = TARGET_OK;
             if (!write)
-                encode(run->bytes, requests[i].value, run->length, big_endian);
+                bytes_store(run->bytes, requests[i].value, run->length, big_endian);
         }
     }
     return TARGET_OK;
@@ -199,7 +186,7 @@ static struct qtest_request store_of(const struct qtest *qtest, const struct tar
                                   .width = (unsigned)length,
                                   .address = run->address,
                                   .length = length,
-                                  .value = decode(run->bytes, length, qtest_big_endian(qtest))};
+                                  .value = bytes_load(run->bytes, length, qtest_big_endian(qtest))};
 }
 
 /* How many requests everything that is not done yet takes at most. */
