@@ -21,7 +21,7 @@
  * whoever finds it after our sudden death finds it as everybody expects. */
 #define IDLE_AFTER 0.1
 /* What puts it there. */
-#define LEAVE_SPACE "Qqemu.PhyMemMode:0"
+#define LEAVE_SPACE RSP_MODES_SPACE "0"
 
 struct rsp_client {
     struct ev_loop *loop;
@@ -161,7 +161,7 @@ static void on_event(void *context, enum packet_event event)
 static bool is_awaited(const void *context)
 {
     const struct rsp_client *client = context;
-    return client->queue.flight.first || rsp_run_stop_owed(&client->queue.run);
+    return rsp_queue_owed(&client->queue);
 }
 
 static void on_failed(void *context)

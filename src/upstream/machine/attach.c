@@ -8,6 +8,7 @@
 #include "upstream/link/monitor_text.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/qmp_facts.h"
+#include "upstream/link/rsp_modes.h"
 #include "upstream/machine/architecture.h"
 #include "upstream/machine/byte_order.h"
 #include "upstream/machine/qemu_version.h"
@@ -103,7 +104,7 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
 /* What a former client has left behind in QEMU: it outlives the connection. */
 static enum target_error clear_leftovers(struct stub *stub, struct buffer *reply)
 {
-    enum target_error error = ask(stub, reply, "Qqemu.PhyMemMode:0");
+    enum target_error error = ask(stub, reply, RSP_MODES_SPACE "0");
     if (error != TARGET_OK)
         return error;
     rsp_client_set_spaces(stub->rsp, strcmp(text_of(reply), "OK") == 0);
