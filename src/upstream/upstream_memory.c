@@ -33,7 +33,7 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= stub->processors)
         error = TARGET_INVALID;
-    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+    if (error == TARGET_OK && stub_running(stub))
         error = TARGET_RUNNING;
     refuse_spans(spans, count, error);
     struct transfer_settings settings = {.stub = stub,
@@ -94,7 +94,7 @@ static enum target_error physical_ready(const struct upstream *upstream)
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_UNSUPPORTED;
-    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
+    if (error == TARGET_OK && stub_running(&upstream->stub) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
     return error;
 }
@@ -228,7 +228,7 @@ static enum target_error read_live(struct target *target, target_client client, 
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= upstream->stub.processors)
         error = TARGET_INVALID;
-    if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
+    if (error == TARGET_OK && !stub_running(&upstream->stub))
         return read_virtual(target, client, cpu, spans, count);
     if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_RUNNING;

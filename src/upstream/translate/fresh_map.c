@@ -85,11 +85,6 @@ bool fresh_map_secure(const struct fresh_map *fresh)
     return fresh->secure;
 }
 
-static bool running(const struct fresh_map *fresh)
-{
-    return rsp_client_running(fresh->stub->rsp);
-}
-
 /* What went wrong on the way to the monitor, and cannot be helped. Others leave an empty answer. */
 static bool is_final(enum target_error error)
 {
@@ -310,7 +305,7 @@ enum target_error fresh_map_load(struct fresh_map *fresh, target_client client)
         uint64_t changes = fresh->changes;
         error = load_map(fresh, client);
         /* A running guest can move its map at any time: good for this call only. */
-        if (error == TARGET_OK && running(fresh))
+        if (error == TARGET_OK && stub_running(fresh->stub))
             break;
         fresh->valid = error == TARGET_OK && fresh->changes == changes;
     }
@@ -419,7 +414,7 @@ static enum target_error fresh_buses(struct fresh_map *fresh, target_client clie
     struct pci_bars bars = {0};
     struct text_notes notes = {0};
     uint64_t changes = fresh->changes;
-    if (fresh->buses_changes == changes && !running(fresh))
+    if (fresh->buses_changes == changes && !stub_running(fresh->stub))
         return TARGET_OK;
     enum target_error error = load_pci(fresh, client, &bars, &notes);
     if (error == TARGET_OK) {

@@ -57,11 +57,6 @@ void modes_free(struct modes *modes)
     free(modes);
 }
 
-static bool running(const struct modes *modes)
-{
-    return rsp_client_running(modes->stub->rsp);
-}
-
 /* The monitor's text is the same while the target runs. */
 static enum target_error efer_by_monitor(struct modes *modes, target_client client, unsigned cpu,
                                          uint64_t *efer)
@@ -116,14 +111,14 @@ static enum target_error size_by_mode(struct modes *modes, target_client client,
     uint64_t changes = modes->changes;
     uint64_t efer;
     enum target_error error = TARGET_RUNNING;
-    if (!running(modes))
+    if (!stub_running(modes->stub))
         error = efer_by_stub(modes, client, cpu, &efer);
     if (error == TARGET_RUNNING || error == TARGET_FAILED)
         error = efer_by_monitor(modes, client, cpu, &efer);
     if (error != TARGET_OK)
         return error;
     *size = efer & EFER_LMA ? 8 : 4;
-    if (running(modes) || modes->changes != changes)
+    if (stub_running(modes->stub) || modes->changes != changes)
         return TARGET_OK;
     if (!modes->sizes) {
         modes->sizes = calloc(stub->processors, 1);
@@ -182,7 +177,7 @@ enum target_error modes_stance(struct modes *modes, target_client client, unsign
         (text.length == 0 || !page_walk_parse(mode, (const char *)buffer_bytes(&text))))
         error = TARGET_FAILED;
     buffer_free(&text);
-    if (error != TARGET_OK || running(modes) || modes->changes != changes)
+    if (error != TARGET_OK || stub_running(modes->stub) || modes->changes != changes)
         return error;
     if (!modes->stances) {
         modes->stances = calloc(stub->processors, sizeof *modes->stances);

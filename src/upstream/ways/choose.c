@@ -122,7 +122,7 @@ static void offer_spans(const struct way_rows *rows, const struct way_transfer *
         else if (translate_classify(rows->context->translate, transfer->client, span.address,
                                     &region) == TARGET_OK &&
                  region.first <= span.address && span.length - 1 <= region.last - span.address &&
-                 !way_running(rows->context) &&
+                 !stub_running(rows->context->stub) &&
                  offer_span(rows, transfer->client, &region, &span, transfer->write) == TARGET_OK)
             spans_settle(&runs[i], some);
         i += some;
@@ -134,7 +134,7 @@ enum target_error choose_bulk(const struct way_rows *rows, const struct way_tran
     struct target_span *runs = transfer->runs;
     enum target_error error = TARGET_OK;
     spans_begin(runs, transfer->count);
-    if (way_running(rows->context)) {
+    if (stub_running(rows->context->stub)) {
         error = rest(rows, transfer);
     } else if (!taken_over(rows, transfer, &error)) {
         if (spans_wanted(rows, transfer->write))

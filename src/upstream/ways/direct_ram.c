@@ -211,7 +211,7 @@ enum target_error direct_ram_find(struct direct_ram *direct, target_client clien
 enum target_error direct_ram_move(struct direct_ram *direct, const struct direct_ram_place *place,
                                   uint64_t changes, uint8_t *bytes, size_t length, bool write)
 {
-    if (rsp_client_running(direct->stub->rsp))
+    if (stub_running(direct->stub))
         return TARGET_RUNNING;
     if (place->changes != changes || !alive(direct))
         return TARGET_UNSUPPORTED;

@@ -188,7 +188,7 @@ static enum target_error fill(struct direct_way *way, const struct filled *spans
 static bool still_there(const struct direct_way *way, const struct filled *spans, size_t count)
 {
     if (!qtest_connected(qtest_of(way)) || !direct_ram_opened(way->direct) ||
-        way_running(way->way.context))
+        stub_running(way->way.context->stub))
         return false;
     for (size_t i = 0; i < count; i++)
         if (spans[i].place.changes != translate_changes(way->way.context->translate))

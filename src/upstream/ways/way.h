@@ -33,11 +33,6 @@ struct way_context {
     struct way *qtest; /* for those who need QEMU's own fills; NULL: there is none */
 };
 
-static inline bool way_running(const struct way_context *context)
-{
-    return rsp_client_running(context->stub->rsp);
-}
-
 /* Physical runs that are to be moved. One that is not done has done 0 and an error that is not
  * TARGET_OK: TARGET_CANCELLED until something better is known. */
 struct way_transfer {
