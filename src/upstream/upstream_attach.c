@@ -145,8 +145,7 @@ static enum target_error connect_stub(struct upstream_connection *attach, bool *
     enum target_error error = rsp_client_connect(upstream->stub.rsp, &attach->config.gdb, failure);
     attach->peer = peer_of(upstream);
     if (error == TARGET_OK)
-        error =
-            attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found, failure);
+        error = attach_stub(&upstream->stub, attach->config.pipeline, &found, failure);
     upstream->kind = upstream->stub.qemu ? &qemu_kind : &gdbserver_kind;
     upstream->target.ports = upstream->kind->ports;
     *running = *running || found == FOUND_RUNNING;

@@ -359,12 +359,13 @@ static enum found find_out(const struct stub *stub, bool told_of_stop)
     return FOUND_UNKNOWN;
 }
 
-enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
+enum target_error attach_stub(struct stub *stub, unsigned depth, enum found *found,
                               struct failure *failure)
 {
     struct buffer reply = {0};
     bool description = false;
     struct rsp_client *rsp = stub->rsp;
+    struct qmp *qmp = stub->monitor.qmp;
     attach_forget(stub);
     *stub = (struct stub){.rsp = rsp, .monitor = stub->monitor};
     failure_clear(failure);
