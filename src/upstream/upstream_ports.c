@@ -26,8 +26,7 @@ static enum target_error port_in(struct target *target, target_client client, ui
                                  unsigned size, uint32_t *value, struct failure *failure)
 {
     struct way_port access = {.client = client, .port = port, .size = size};
-    char line[MONITOR_LINE_SIZE];
-    if (!monitor_text_port_in(line, port, size))
+    if (!monitor_text_port_valid(port, size, 0))
         return failure_set(failure, TARGET_INVALID, "no such port access");
     enum target_error error = access_port(upstream_of(target), &access, failure);
     if (error == TARGET_OK)
@@ -41,8 +40,7 @@ static enum target_error port_out(struct target *target, target_client client, u
     struct upstream *upstream = upstream_of(target);
     struct way_port access = {
         .client = client, .port = port, .size = size, .write = true, .value = value};
-    char line[MONITOR_LINE_SIZE];
-    if (!monitor_text_port_out(line, port, size, value))
+    if (!monitor_text_port_valid(port, size, value))
         return failure_set(failure, TARGET_INVALID, "no such port access");
     enum target_error error = access_port(upstream, &access, failure);
     translate_map_changed(upstream->translate);
