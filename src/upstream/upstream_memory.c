@@ -215,7 +215,7 @@ static enum target_error live_span(struct upstream *upstream, target_client clie
     span->error = monitor_run(&upstream->stub.monitor, client,
                               stub_monitor_cpu(&upstream->stub, cpu), line, text, NULL);
     if (span->error == TARGET_OK) {
-        span->done = parse_dump(monitor_printed(text), span->bytes, span->length);
+        span->done = parse_dump(buffer_text(text), span->bytes, span->length);
         span->error = span->done == span->length ? TARGET_OK : TARGET_FAULT;
     }
     return span->error;

@@ -91,12 +91,7 @@ enum target_error monitor_run_long(const struct monitor *monitor, target_client 
 enum target_error monitor_complaint(const struct buffer *text, struct failure *failure)
 {
     char said[FAILURE_SIZE];
-    if (monitor_text_message(monitor_printed(text), said, sizeof said)[0] == '\0')
+    if (monitor_text_message(buffer_text(text), said, sizeof said)[0] == '\0')
         return TARGET_OK;
     return failure_set(failure, TARGET_FAILED, "%s", said);
-}
-
-const char *monitor_printed(const struct buffer *text)
-{
-    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
 }

@@ -35,9 +35,6 @@ enum target_error monitor_run_long(const struct monitor *monitor, target_client 
  * one short line in failure; TARGET_OK where it is nothing but white space. */
 enum target_error monitor_complaint(const struct buffer *text, struct failure *failure);
 
-/* What was printed, as a string. */
-const char *monitor_printed(const struct buffer *text);
-
 /* As a request that is to be submitted by the caller: payload (MONITOR_PAYLOAD_SIZE bytes) for a
  * short command line made here. Returns its length. */
 #define MONITOR_PAYLOAD_SIZE 160

@@ -47,7 +47,7 @@ static enum target_error find_ours(const struct monitor *monitor, struct endpoin
         return TARGET_OK;
     }
     enum target_error error = monitor_run(monitor, 0, 0, "info chardev", &text, failure);
-    *there = error == TARGET_OK && qtest_open_parse(monitor_printed(&text), endpoint);
+    *there = error == TARGET_OK && qtest_open_parse(buffer_text(&text), endpoint);
     buffer_free(&text);
     return error;
 }

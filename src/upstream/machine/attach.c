@@ -39,11 +39,6 @@ static enum target_error ask(struct stub *stub, struct buffer *reply, const char
     return rsp_client_call(stub->rsp, &operation, reply);
 }
 
-static const char *text_of(const struct buffer *reply)
-{
-    return reply->length > 0 ? (const char *)buffer_bytes(reply) : "";
-}
-
 /* Is that feature ("QStartNoAckMode+") in the list? */
 static bool has_feature(const char *list, const char *feature)
 {
@@ -77,7 +72,7 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
         ask(stub, reply, "qSupported:xmlRegisters=i386,arm,mips;swbreak+;hwbreak+;vContSupported+");
     if (error != TARGET_OK)
         return error;
-    const char *list = text_of(reply);
+    const char *list = buffer_text(reply);
     size_t size = packet_size(list);
     free(stub->features);
     stub->features = strdup(list);
@@ -89,12 +84,12 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
     stub->read_most = (size - FRAMING) / 2;
     if (no_acks) {
         error = ask(stub, reply, "QStartNoAckMode");
-        if (error == TARGET_OK && strcmp(text_of(reply), "OK") == 0)
+        if (error == TARGET_OK && strcmp(buffer_text(reply), "OK") == 0)
             rsp_client_set_acks(stub->rsp, false);
     }
     if (error == TARGET_OK)
         error = ask(stub, reply, "qqemu.Supported");
-    if (error == TARGET_OK && strstr(text_of(reply), "PhyMemMode")) {
+    if (error == TARGET_OK && strstr(buffer_text(reply), "PhyMemMode")) {
         stub->qemu = stub->has_monitor = stub->has_physical = true;
         stub->read_most = size / 2; /* QEMU's own bound, its replies may be longer */
     }
@@ -107,11 +102,11 @@ static enum target_error clear_leftovers(struct stub *stub, struct buffer *reply
     enum target_error error = ask(stub, reply, RSP_MODES_SPACE "0");
     if (error != TARGET_OK)
         return error;
-    rsp_client_set_spaces(stub->rsp, strcmp(text_of(reply), "OK") == 0);
+    rsp_client_set_spaces(stub->rsp, strcmp(buffer_text(reply), "OK") == 0);
     /* The default way to step: everything that is supported, interrupts and timers held off. */
     error = ask(stub, reply, "qqemu.sstepbits");
     uint64_t bits = 0;
-    for (const char *at = strchr(text_of(reply), '='); error == TARGET_OK && at;
+    for (const char *at = strchr(buffer_text(reply), '='); error == TARGET_OK && at;
          at = strchr(at, '=')) {
         uint64_t bit;
         at++;
@@ -131,14 +126,14 @@ static enum target_error ask_status(struct stub *stub, struct buffer *reply,
                                     struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "?");
-    const char *text = text_of(reply);
+    const char *text = buffer_text(reply);
     if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S')
         return failure_set(failure, TARGET_FAILED,
                            "the target is not there to be debugged ('?' gives '%.40s')", text);
     snprintf(stub->stop, sizeof stub->stop, "%s", text);
     if (error == TARGET_OK)
         error = ask(stub, reply, "vCont?");
-    text = text_of(reply);
+    text = buffer_text(reply);
     if (error == TARGET_OK && strncmp(text, "vCont", strlen("vCont")) == 0)
         stub->vcont = has_feature(text, "c") && has_feature(text, "s");
     return error;
@@ -169,11 +164,11 @@ static enum target_error ask_threads(struct stub *stub, struct buffer *reply,
                                      struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "qfThreadInfo");
-    while (error == TARGET_OK && text_of(reply)[0] == 'm') {
-        if (!add_threads(stub, text_of(reply)))
+    while (error == TARGET_OK && buffer_text(reply)[0] == 'm') {
+        if (!add_threads(stub, buffer_text(reply)))
             return failure_set(failure, TARGET_FAILED,
                                "the stub's list of threads is no such list: '%.40s'",
-                               text_of(reply));
+                               buffer_text(reply));
         error = ask(stub, reply, "qsThreadInfo");
     }
     if (error == TARGET_OK && stub->processors == 0) {
@@ -207,7 +202,7 @@ static enum target_error ask_document(struct stub *stub, struct buffer *reply, c
         snprintf(payload, sizeof payload, "qXfer:features:read:%s:%zx,%zx", name,
                  document->text.length, chunk);
         error = ask(stub, reply, payload);
-        const char *part = text_of(reply);
+        const char *part = buffer_text(reply);
         if (error != TARGET_OK || (part[0] != 'm' && part[0] != 'l'))
             break;
         more = part[0] == 'm' && reply->length > 1;
@@ -246,7 +241,7 @@ static enum target_error ask_build(struct stub *stub, struct buffer *reply)
 {
     static const char start[] = "name:qemu-system-";
     enum target_error error = ask(stub, reply, "qGDBServerVersion");
-    const char *text = text_of(reply);
+    const char *text = buffer_text(reply);
     if (error == TARGET_OK && strncmp(text, start, strlen(start)) == 0) {
         text += strlen(start);
         size_t length = strcspn(text, ";");
@@ -327,7 +322,7 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
     enum target_error error = monitor_run(&monitor, 0, 0, "info version", reply, NULL);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
         error = TARGET_OK;
-    const char *text = text_of(reply);
+    const char *text = buffer_text(reply);
     snprintf(stub->version, sizeof stub->version, "QEMU %.*s", (int)strspn(text, "0123456789."),
              text);
     return error;
@@ -342,7 +337,7 @@ static enum target_error ask_run_state(struct stub *stub, struct qmp *qmp, struc
     buffer_clear(reply);
     enum target_error error = monitor_run(&monitor, 0, 0, "info status", reply, NULL);
     if (error == TARGET_OK &&
-        !monitor_text_parse_status(text_of(reply), &running, stub->status, sizeof stub->status))
+        !monitor_text_parse_status(buffer_text(reply), &running, stub->status, sizeof stub->status))
         stub->status[0] = 0;
     return error == TARGET_FAILED || error == TARGET_UNSUPPORTED ? TARGET_OK : error;
 }

@@ -208,7 +208,7 @@ enum target_error ask_pages_by_monitor(struct stub *stub, target_client client, 
         error = monitor_run(&stub->monitor, client, stub_monitor_cpu(stub, cpu), line, &text, NULL);
         if (error != TARGET_OK)
             break;
-        switch (monitor_text_parse_gva2gpa(monitor_printed(&text), &physical)) {
+        switch (monitor_text_parse_gva2gpa(buffer_text(&text), &physical)) {
         case MONITOR_MAPPED:
             known_answer(&out[i], true, physical & TARGET_PAGE_MASK);
             break;

@@ -140,7 +140,7 @@ static enum target_error ask_place(struct fresh_map *fresh, target_client client
     monitor_text_gpa2hva(line, physical);
     enum target_error error = monitor_run(&fresh->stub->monitor, client, 0, line, &text, NULL);
     if (error == TARGET_OK)
-        place->what = monitor_text_parse_gpa2hva(monitor_printed(&text), physical, &place->host,
+        place->what = monitor_text_parse_gpa2hva(buffer_text(&text), physical, &place->host,
                                                  place->name, sizeof place->name);
     buffer_free(&text);
     return is_final(error) ? error : TARGET_OK;
@@ -203,7 +203,7 @@ static bool checked_before(const struct fresh_map *fresh, const struct buffer *t
 static bool remember_checked(struct fresh_map *fresh, const struct buffer *tree)
 {
     buffer_clear(&fresh->checked);
-    return buffer_append(&fresh->checked, monitor_printed(tree), tree->length);
+    return buffer_append(&fresh->checked, buffer_text(tree), tree->length);
 }
 
 static enum target_error pci_by_text(struct fresh_map *fresh, target_client client,
@@ -211,7 +211,7 @@ static enum target_error pci_by_text(struct fresh_map *fresh, target_client clie
 {
     struct buffer text = {0};
     enum target_error error = ask_map(fresh, client, "info pci", &text);
-    const char *printed = monitor_printed(&text);
+    const char *printed = buffer_text(&text);
     if (strncmp(printed, "unknown command", strlen("unknown command")) == 0)
         printed = ""; /* this machine knows no PCI */
     if (error == TARGET_OK && !pci_bars_parse(bars, printed, notes))
@@ -245,7 +245,7 @@ static enum target_error make_map(struct fresh_map *fresh, target_client client,
 {
     struct memory_map made = {0};
     enum target_error error = TARGET_OK;
-    if (!memory_map_parse(&made, monitor_printed(tree), ADDRESS_SPACE, bars, notes))
+    if (!memory_map_parse(&made, buffer_text(tree), ADDRESS_SPACE, bars, notes))
         return TARGET_NO_MEMORY;
     if (!made.distrusted && !checked_before(fresh, tree))
         error = check_memory(fresh, client, &made, notes);
@@ -282,7 +282,7 @@ static enum target_error load_map(struct fresh_map *fresh, target_client client)
     if (error == TARGET_OK) {
         fresh->text = tree.length;
         /* in the name of an address space, or of its root: one of them may be damaged */
-        fresh->secure = strstr(monitor_printed(&tree), "secure-memory") != NULL;
+        fresh->secure = strstr(buffer_text(&tree), "secure-memory") != NULL;
         /* A BAR that moves where its device answers moves a line. */
         if (!fresh->of_checked || !checked_before(fresh, &tree))
             error = make_all(fresh, client, &tree);

@@ -104,7 +104,7 @@ static enum target_error ask_writes(struct direct_ram *direct, struct failure *f
     }
     enum target_error error = monitor_run(&direct->stub->monitor, 0, 0, "info kvm", &text, failure);
     if (error == TARGET_OK)
-        direct->writes = direct_ram_parse_writes(monitor_printed(&text));
+        direct->writes = direct_ram_parse_writes(buffer_text(&text));
     buffer_free(&text);
     return error;
 }
@@ -152,8 +152,7 @@ static enum target_error ask_host(struct direct_ram *direct, target_client clien
     snprintf(line, sizeof line, "gpa2hva 0x%" PRIx64, physical);
     enum target_error error = monitor_run(&direct->stub->monitor, client, 0, line, &text, NULL);
     if (error == TARGET_OK &&
-        !direct_ram_parse_host(text.length > 0 ? (const char *)buffer_bytes(&text) : "", physical,
-                               region->name, host))
+        !direct_ram_parse_host(buffer_text(&text), physical, region->name, host))
         error = TARGET_UNSUPPORTED;
     buffer_free(&text);
     return error;

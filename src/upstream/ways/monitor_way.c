@@ -31,7 +31,7 @@ static enum target_error take(struct way_port *access, const struct buffer *prin
 {
     if (access->write)
         return monitor_complaint(printed, failure);
-    if (monitor_text_parse_port_in(monitor_printed(printed), access->port, access->size,
+    if (monitor_text_parse_port_in(buffer_text(printed), access->port, access->size,
                                    &access->value))
         return TARGET_OK;
     monitor_complaint(printed, failure);
