@@ -84,7 +84,7 @@ struct target_memory {
     enum target_error (*write_physical)(struct target *, target_client, enum target_access,
                                         struct target_span *, size_t);
     /* Read virtual memory without halting the target, through the monitor, on a running target with
-     * QMP; TARGET_RUNNING where that cannot be. Runs as in read_virtual. May be NULL. */
+     * QMP; TARGET_RUNNING where that cannot be. Spans as in read_virtual. May be NULL. */
     enum target_error (*read_live)(struct target *, target_client, unsigned cpu,
                                    struct target_span *, size_t);
     /* Accesses of a device (REGION_DEVICE) at physical addresses, as read_physical and
