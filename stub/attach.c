@@ -58,8 +58,7 @@ static bool kill_target(struct client *client)
     if (front_is_qemu(front)) {
         error = session_ask_monitor(client->session, 0, "quit", &text);
     } else {
-        char message[128] = "";
-        error = session_resume_packet(client->session, 0, "k", 1, message, sizeof message);
+        error = session_resume_packet(client->session, 0, "k", 1, NULL);
     }
     buffer_free(&text);
     if (error != SPACE_OK && error != SPACE_GONE)

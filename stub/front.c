@@ -1,6 +1,7 @@
 /* The one run state that all clients share: who is told of a stop, and who has asked for it. */
 #include "stub/front.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "rsp/stop_reply.h"
 #include "space/run.h"
@@ -129,7 +130,7 @@ static void remove_orphans(struct front *front)
 /* What has to be put in order before anybody hears of a stop. */
 static void settle(struct front *front)
 {
-    char message[256] = "";
+    struct failure failure = {0};
     uint64_t runs = upstream_stub_runs(&front->upstream);
 
     front_note_stop(front);
@@ -143,12 +144,12 @@ static void settle(struct front *front)
     if (silent && !front_run_halt_wanted(&front->seen)) {
         log_debug(ROOM, "a stop at a breakpoint of a client that is gone: resumed");
         front_run_take(&front->seen, FRONT_RESUMES_AGAIN);
-        enum space_error error = session_resume(front->session, message, sizeof message);
+        enum space_error error = session_resume(front->session, &failure);
         front_run_take(&front->seen, FRONT_RESUME_OVER);
         if (error == SPACE_OK)
             return;
         log_warning(ROOM, "the target could not be resumed: %s",
-                    message[0] ? message : space_error_text(error));
+                    failure.text[0] ? failure.text : space_error_text(error));
         if (front_state(front) != SPACE_STATE_HALTED || front->seen.now != FRONT_SETTLING)
             return;
     }
@@ -309,15 +310,15 @@ static void remove_breakpoints(struct front *front, const struct member *member)
 /* The last client has left. */
 static void restore(struct front *front, const struct member *member, bool resume)
 {
-    char message[256] = "";
+    struct failure failure = {0};
 
     if (resume || (front->leave_running && front_run_is(&front->seen, FRONT_HALT_OURS))) {
         if (front_state(front) != SPACE_STATE_HALTED)
             return;
-        enum space_error error = session_resume(front->session, message, sizeof message);
+        enum space_error error = session_resume(front->session, &failure);
         if (error != SPACE_OK)
             log_warning(ROOM, "%s: the target could not be resumed: %s", member->name,
-                        message[0] ? message : space_error_text(error));
+                        failure.text[0] ? failure.text : space_error_text(error));
     } else if (!front->leave_running && front_run_is(&front->seen, FRONT_RUN_OURS) &&
                front_state(front) == SPACE_STATE_RUNNING) {
         halt(front);

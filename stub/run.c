@@ -1,6 +1,7 @@
 /* Running: vCont, c, s, C, S, bc, bs, vRun. */
 #include "stub/run.h"
 
+#include "base/failure.h"
 #include "rsp/stop_reply.h"
 #include "space/packets.h"
 #include "space/run.h"
@@ -132,8 +133,8 @@ static enum space_error wait_halted(struct client *client)
     return session_wait_halted(client->session, front->config.timeout, text, sizeof text);
 }
 
-/* One step of the thread that stopped, to its end. message says more where resuming failed. */
-static enum space_error step_once(struct client *client, int64_t thread, char *message, size_t size)
+/* One step of the thread that stopped, to its end. failure says more where resuming failed. */
+static enum space_error step_once(struct client *client, int64_t thread, struct failure *failure)
 {
     struct front *front = client->front;
     char step[40];
@@ -141,7 +142,7 @@ static enum space_error step_once(struct client *client, int64_t thread, char *m
     int length = snprintf(step, sizeof step, "vCont;s:%" PRIx64, (uint64_t)thread);
     front_run_take(&front->seen, FRONT_STEPS_OVER);
     enum space_error error =
-        session_resume_packet(client->session, thread, step, (size_t)length, message, size);
+        session_resume_packet(client->session, thread, step, (size_t)length, failure);
     if (error == SPACE_OK)
         error = wait_halted(client);
     if (error == SPACE_RUNNING && front_state(front) == SPACE_STATE_RUNNING) {
@@ -164,7 +165,7 @@ static bool step_over(struct client *client, bool *stopped)
     size_t count = 0;
     struct buffer reply = {0};
     uint64_t pc;
-    char message[256] = "";
+    struct failure failure = {0};
 
     *stopped = false;
     if (!front_is_qemu(front) || breakpoints_count(&front->breakpoints) == 0 ||
@@ -181,7 +182,7 @@ static bool step_over(struct client *client, bool *stopped)
     }
     for (size_t i = 0; i < count; i++)
         upstream_stub_remove_point(client->session, &taken[i], &reply);
-    enum space_error error = step_once(client, thread, message, sizeof message);
+    enum space_error error = step_once(client, thread, &failure);
     for (size_t i = 0; i < count; i++) {
         enum space_error back = upstream_stub_insert_point(client->session, &taken[i], &reply);
         error = error == SPACE_OK ? back : error;
@@ -190,7 +191,7 @@ static bool step_over(struct client *client, bool *stopped)
     buffer_free(&reply);
     if (error != SPACE_OK) {
         refuse(client, ERROR_GENERAL, "a breakpoint of another client cannot be stepped over: %s",
-               message[0] ? message : space_error_text(error));
+               failure.text[0] ? failure.text : space_error_text(error));
         return false;
     }
     /* Somebody wanted it halted meanwhile, or something else than the step has stopped it. */
@@ -205,7 +206,7 @@ static bool step_over(struct client *client, bool *stopped)
 static bool resume_now(struct client *client, const struct resume *resume)
 {
     struct front *front = client->front;
-    char message[256] = "";
+    struct failure failure = {0};
     bool stopped = false;
     uint64_t stops = front->stops;
 
@@ -227,14 +228,14 @@ static bool resume_now(struct client *client, const struct resume *resume)
         return true;
     }
     front_run_take(&front->seen, resume->steps ? FRONT_STEPS : FRONT_RESUMES);
-    enum space_error error =
-        session_resume_packet(client->session, resume->selected, resume->payload, resume->length,
-                              message, sizeof message);
+    enum space_error error = session_resume_packet(client->session, resume->selected,
+                                                   resume->payload, resume->length, &failure);
     front_run_take(&front->seen, FRONT_RESUME_OVER);
     if (error == SPACE_OK)
         return true;
     refuse(client, error == SPACE_RUNNING ? ERROR_BUSY : ERROR_GENERAL,
-           "the target could not be resumed: %s", message[0] ? message : space_error_text(error));
+           "the target could not be resumed: %s",
+           failure.text[0] ? failure.text : space_error_text(error));
     return false;
 }
 

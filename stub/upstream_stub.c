@@ -1,6 +1,7 @@
 /* How the upstream stub is asked for what it does not volunteer, and what is remembered of it. */
 #include "stub/upstream_stub.h"
 
+#include "base/bytes.h"
 #include "base/hex.h"
 #include "rsp/description.h"
 #include "space/machine.h"
@@ -49,11 +50,6 @@ static enum space_error ask_text(struct session *session, int64_t thread, const 
                                  struct buffer *reply)
 {
     return session_packet(session, thread, text, strlen(text), reply);
-}
-
-static const char *text_of(const struct buffer *reply)
-{
-    return reply->length ? (const char *)buffer_bytes(reply) : "";
 }
 
 void upstream_stub_offer(struct upstream_stub *upstream, struct stub_offer *offer)
@@ -114,8 +110,8 @@ enum space_error upstream_stub_threads(struct upstream_stub *upstream, struct se
     /* first and next belong together */
     task_mutex_lock(&upstream->words);
     error = ask_text(session, 0, "qfThreadInfo", &reply);
-    while (error == SPACE_OK && text_of(&reply)[0] == 'm') {
-        error = add_ids(text_of(&reply), ids, count);
+    while (error == SPACE_OK && buffer_text(&reply)[0] == 'm') {
+        error = add_ids(buffer_text(&reply), ids, count);
         if (error == SPACE_OK)
             error = ask_text(session, 0, "qsThreadInfo", &reply);
     }
@@ -160,7 +156,7 @@ bool upstream_stub_has_thread(struct upstream_stub *upstream, struct session *se
         return thread <= (int64_t)session_machine(upstream->session).processors;
     snprintf(payload, sizeof payload, "T%" PRIx64, (uint64_t)thread);
     bool there =
-        ask_text(session, 0, payload, &reply) == SPACE_OK && strcmp(text_of(&reply), "OK") == 0;
+        ask_text(session, 0, payload, &reply) == SPACE_OK && strcmp(buffer_text(&reply), "OK") == 0;
     buffer_free(&reply);
     return there;
 }
@@ -190,10 +186,10 @@ bool upstream_stub_document(struct upstream_stub *upstream, struct session *sess
                               document->length, CHUNK);
         good = length > 0 && (size_t)length < sizeof payload &&
                ask_text(session, 0, payload, &reply) == SPACE_OK && reply.length > 0 &&
-               (*text_of(&reply) == 'm' || *text_of(&reply) == 'l') &&
+               (*buffer_text(&reply) == 'm' || *buffer_text(&reply) == 'l') &&
                document->length + reply.length <= LAYOUT_DOCUMENT_MAX &&
                buffer_append(document, buffer_bytes(&reply) + 1, reply.length - 1);
-        more = good && *text_of(&reply) == 'm' && reply.length > 1;
+        more = good && *buffer_text(&reply) == 'm' && reply.length > 1;
     }
     buffer_free(&reply);
     return good;
@@ -242,14 +238,11 @@ bool upstream_stub_read_pc(struct upstream_stub *upstream, struct session *sessi
     size_t size = each->size;
     bool good = size <= sizeof bytes &&
                 session_read_register(session, thread, each->number, &reply) == SPACE_OK &&
-                reply.length == 2 * size && hex_decode(bytes, text_of(&reply), 2 * size);
+                reply.length == 2 * size && hex_decode(bytes, buffer_text(&reply), 2 * size);
     buffer_free(&reply);
     if (!good)
         return false;
-    *pc = 0;
-    for (size_t i = 0; i < size; i++)
-        *pc |= (uint64_t)bytes[session_machine(upstream->session).big_endian ? size - 1 - i : i]
-               << (8 * i);
+    *pc = bytes_load(bytes, size, session_machine(upstream->session).big_endian);
     return true;
 }
 
@@ -259,7 +252,7 @@ unsigned upstream_stub_step_default(struct upstream_stub *upstream, struct sessi
 
     if (!upstream->step_known && is_qemu(upstream) &&
         ask_text(session, 0, "qqemu.sstep", &reply) == SPACE_OK && reply.length > 0) {
-        upstream->step_default = (unsigned)strtoul(text_of(&reply), NULL, 16);
+        upstream->step_default = (unsigned)strtoul(buffer_text(&reply), NULL, 16);
         upstream->step_bits = upstream->step_default;
         upstream->step_known = true;
     }
@@ -277,7 +270,7 @@ enum space_error upstream_stub_step_bits(struct upstream_stub *upstream, struct 
         return SPACE_OK;
     snprintf(payload, sizeof payload, "Qqemu.sstep=%x", bits);
     enum space_error error = ask_text(session, 0, payload, &reply);
-    if (error == SPACE_OK && strcmp(text_of(&reply), "OK") != 0)
+    if (error == SPACE_OK && strcmp(buffer_text(&reply), "OK") != 0)
         error = SPACE_FAULT;
     if (error == SPACE_OK)
         upstream->step_bits = bits;

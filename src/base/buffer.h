@@ -20,6 +20,11 @@ static inline const uint8_t *buffer_bytes(const struct buffer *buffer)
 {
     return buffer->data ? buffer->data + buffer->head : (const uint8_t *)"";
 }
+/* The same as a string: "" where it is empty; else a NUL stands behind it (buffer_terminate). */
+static inline const char *buffer_text(const struct buffer *buffer)
+{
+    return buffer->length > 0 ? (const char *)buffer_bytes(buffer) : "";
+}
 /* Room for at least size more bytes at the end; returns where they go, NULL when out of memory. */
 uint8_t *buffer_reserve(struct buffer *buffer, size_t size);
 /* Count size bytes, written into reserved room, as content. */

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/resolve.h"
 #include "base/task.h"
 
@@ -19,16 +20,14 @@ struct attempt {
     struct dial *dial;
     const struct endpoint *endpoint;
     double timeout, until;
-    char *message;
-    size_t size;
+    struct failure *failure;
 };
 
 static int fail(const struct attempt *attempt, const char *reason)
 {
     char text[ENDPOINT_TEXT_SIZE];
-    snprintf(attempt->message, attempt->size, "%s: %s", endpoint_format(attempt->endpoint, text),
-             reason);
-    return -1;
+    return failure_set(attempt->failure, -1, "%s: %s", endpoint_format(attempt->endpoint, text),
+                       reason);
 }
 
 static int fail_late(const struct attempt *attempt)
@@ -38,7 +37,7 @@ static int fail_late(const struct attempt *attempt)
     return fail(attempt, attempt->dial->called_off ? "called off" : reason);
 }
 
-/* The addresses behind a name; NULL, with the message set. */
+/* The addresses behind a name; NULL, with the failure set. */
 static struct addrinfo *look_up(const struct attempt *attempt)
 {
     struct addrinfo *list = resolve_number(attempt->endpoint);
@@ -64,7 +63,7 @@ static struct addrinfo *look_up(const struct attempt *attempt)
     return list;
 }
 
-/* Wait for the outcome of a connect that was started. Returns fd, or -1 with the message set. */
+/* Wait for the outcome of a connect that was started. Returns fd, or -1 with the failure set. */
 static int await(const struct attempt *attempt, int fd)
 {
     struct dial *dial = attempt->dial;
@@ -92,19 +91,17 @@ static int try_address(const struct attempt *attempt, const struct addrinfo *add
     int fd = endpoint_connect_start(attempt->endpoint, address, error);
     if (fd >= 0)
         return await(attempt, fd);
-    snprintf(attempt->message, attempt->size, "%s", error);
-    return -1;
+    return failure_set(attempt->failure, -1, "%s", error);
 }
 
-int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout, char *message,
-                  size_t size)
+int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout,
+                  struct failure *failure)
 {
     struct attempt attempt = {.dial = dial,
                               .endpoint = endpoint,
                               .timeout = timeout,
                               .until = clock_now() + timeout,
-                              .message = message,
-                              .size = size};
+                              .failure = failure};
     *dial = (struct dial){.fd = -1};
     if (endpoint->kind == ENDPOINT_UNIX)
         return try_address(&attempt, NULL);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct endpoint;
+struct failure;
 struct resolve;
 
 /* Zero-initialise. */
@@ -17,11 +18,11 @@ struct dial {
 };
 
 /* Connect, in a task that nobody else dials in, to the first address behind the endpoint that takes
- * it: a descriptor that does not block, or -1 and the reason, with the endpoint named, in message
- * (size bytes). timeout: seconds, for the name and all addresses together. The loop goes on
+ * it: a descriptor that does not block, or -1 and failure, with -1 and the reason in words, the
+ * endpoint named. timeout: seconds, for the name and all addresses together. The loop goes on
  * meanwhile. */
-int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout, char *message,
-                  size_t size);
+int dial_endpoint(struct dial *dial, const struct endpoint *endpoint, double timeout,
+                  struct failure *failure);
 /* Have a dial that waits fail at once; harmless when none does. */
 void dial_call_off(struct dial *dial);
 

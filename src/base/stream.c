@@ -63,9 +63,9 @@ void stream_free(struct stream *stream)
     paced_reader_free(&stream->reader);
 }
 
-int stream_dial(struct stream *stream, const struct endpoint *endpoint, char *message, size_t size)
+int stream_dial(struct stream *stream, const struct endpoint *endpoint, struct failure *failure)
 {
-    return dial_endpoint(&stream->dial, endpoint, stream->timeout, message, size);
+    return dial_endpoint(&stream->dial, endpoint, stream->timeout, failure);
 }
 
 void stream_call_off(struct stream *stream)

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/dial.h"
+#include "base/failure.h"
 #include "base/paced_reader.h"
 
 #include <ev.h>
@@ -19,8 +20,7 @@ struct busy_poll;
 struct endpoint;
 
 /* Most bytes read in one turn of the loop: a flood must leave others their turn. */
-#define STREAM_READ_MOST   ((size_t)64 * 1024)
-#define STREAM_REASON_SIZE 512
+#define STREAM_READ_MOST ((size_t)64 * 1024)
 
 /* What the owner is told, always with its context, none of it may suspend. */
 struct stream_events {
@@ -43,10 +43,10 @@ struct stream {
     struct ev_loop *loop;
     const struct stream_events *events;
     void *context;
-    double timeout;                  /* seconds */
-    int fd;                          /* -1: closed */
-    bool failing;                    /* it has failed and is not closed yet */
-    char reason[STREAM_REASON_SIZE]; /* of the last failure; "": none yet */
+    double timeout;            /* seconds */
+    int fd;                    /* -1: closed */
+    bool failing;              /* it has failed and is not closed yet */
+    char reason[FAILURE_SIZE]; /* of the last failure; "": none yet */
     struct buffer in, out;
     size_t scanned; /* bytes of in that are known to hold no end of line */
     struct dial dial;
@@ -66,7 +66,7 @@ void stream_free(struct stream *stream);
 
 /* As dial_endpoint, with the stream's time-out: a descriptor for stream_adopt, or -1. One task at a
  * time. */
-int stream_dial(struct stream *stream, const struct endpoint *endpoint, char *message, size_t size);
+int stream_dial(struct stream *stream, const struct endpoint *endpoint, struct failure *failure);
 /* Have a dial that waits fail at once; harmless when none does. */
 void stream_call_off(struct stream *stream);
 /* Begin to read; the descriptor does not block and is the stream's from now on. It must be closed

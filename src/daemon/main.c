@@ -4,6 +4,7 @@
 #endif
 
 #include "base/busy_poll.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "daemon/guest.h"
@@ -170,8 +171,9 @@ static bool start(struct daemon *daemon)
         log_error("daemon", "out of memory");
         return false;
     }
-    if (upstream_attach(daemon->target, error, sizeof error) != TARGET_OK) {
-        not_started(daemon, "target", error);
+    struct failure failure = {0};
+    if (upstream_attach(daemon->target, &failure) != TARGET_OK) {
+        not_started(daemon, "target", failure.text);
         return false;
     }
     for (size_t i = 0; i < daemon->listeners.count; i++) {

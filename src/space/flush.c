@@ -10,17 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t length)
+static bool spans_add(struct spans *spans, uint64_t address, uint8_t *bytes, size_t length)
 {
-    if (runs->count == runs->capacity) {
-        size_t capacity = runs->capacity ? runs->capacity * 2 : 16;
-        struct target_span *run = realloc(runs->run, capacity * sizeof(*run));
-        if (!run)
+    if (spans->count == spans->capacity) {
+        size_t capacity = spans->capacity ? spans->capacity * 2 : 16;
+        struct target_span *span = realloc(spans->span, capacity * sizeof(*span));
+        if (!span)
             return false;
-        runs->run = run;
-        runs->capacity = capacity;
+        spans->span = span;
+        spans->capacity = capacity;
     }
-    runs->run[runs->count++] =
+    spans->span[spans->count++] =
         (struct target_span){.address = address, .bytes = bytes, .length = length};
     return true;
 }
@@ -28,7 +28,7 @@ static bool runs_add(struct runs *runs, uint64_t address, uint8_t *bytes, size_t
 static void batch_free(struct batch *batch)
 {
     pages_free(batch->pages);
-    free(batch->runs.run);
+    free(batch->spans.span);
     free(batch->bytes);
 }
 
@@ -61,7 +61,7 @@ static bool batch_take(struct batch *batch, struct session *session, const uint6
         for (size_t at = 0; view_next_dirty(line, at, VIEW_LINE_SIZE, &offset, &length);
              at = offset + length) {
             memcpy(batch->bytes + used, line->bytes + offset, length);
-            if (!runs_add(&batch->runs, line->page + offset, batch->bytes + used, length))
+            if (!spans_add(&batch->spans, line->page + offset, batch->bytes + used, length))
                 goto fail;
             used += length;
         }
@@ -108,21 +108,21 @@ static void put_back(struct view *view, struct view_line *line, size_t offset, c
         view_put_dirty(view, line, first, bytes + (first - offset), count);
 }
 
-/* These bytes of a run did not arrive. */
-static void run_failed(struct session *session, const struct target_span *run, const char *reason,
-                       struct flush_result *result)
+/* These bytes of a span did not arrive. */
+static void span_failed(struct session *session, const struct target_span *span, const char *reason,
+                        struct flush_result *result)
 {
     struct view *view = &session->copies.view;
-    uint64_t address = run->address + run->done, page = address & TARGET_PAGE_MASK;
-    size_t offset = (size_t)(address - page), length = run->length - run->done;
+    uint64_t address = span->address + span->done, page = address & TARGET_PAGE_MASK;
+    size_t offset = (size_t)(address - page), length = span->length - span->done;
     struct view_line *line = view_find(view, page);
-    enum target_error error = run->error ? run->error : TARGET_FAILED;
+    enum target_error error = span->error ? span->error : TARGET_FAILED;
 
     if (error_keeps(error)) {
         if (!line)
             line = view_add(view, page, page);
         if (line) {
-            put_back(view, line, offset, run->bytes + run->done, length);
+            put_back(view, line, offset, span->bytes + span->done, length);
             if (!result->error) {
                 result->error = error;
                 snprintf(result->reason, sizeof(result->reason), "%s", reason);
@@ -135,30 +135,30 @@ static void run_failed(struct session *session, const struct target_span *run, c
     flush_lost(session, result, address, length, error, reason);
 }
 
-static void run_settled(struct session *session, const struct target_span *run, const char *reason,
-                        struct flush_result *result)
+static void span_settled(struct session *session, const struct target_span *span,
+                         const char *reason, struct flush_result *result)
 {
-    result->flushed += run->done;
-    session->flushed_bytes += run->done;
-    if (run->done < run->length)
-        run_failed(session, run, reason ? reason : target_error_text(run->error), result);
+    result->flushed += span->done;
+    session->flushed_bytes += span->done;
+    if (span->done < span->length)
+        span_failed(session, span, reason ? reason : target_error_text(span->error), result);
 }
 
-static void runs_fail(struct session *session, struct target_span *run, size_t count,
-                      enum target_error error, struct flush_result *result)
+static void spans_fail(struct session *session, struct target_span *span, size_t count,
+                       enum target_error error, struct flush_result *result)
 {
     const char *reason = error == TARGET_FAULT ? "page not mapped" : target_error_text(error);
     for (size_t i = 0; i < count; i++) {
-        run[i].error = error;
-        run_settled(session, &run[i], reason, result);
+        span[i].error = error;
+        span_settled(session, &span[i], reason, result);
     }
 }
 
-/* How many of these runs lie below end. */
-static size_t runs_below(const struct target_span *run, size_t count, uint64_t last)
+/* How many of these spans lie below end. */
+static size_t spans_below(const struct target_span *span, size_t count, uint64_t last)
 {
     size_t below = 0;
-    while (below < count && run[below].address <= last)
+    while (below < count && span[below].address <= last)
         below++;
     return below;
 }
@@ -167,14 +167,14 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
 {
     struct target *target = session->space->target;
     struct pages *pages = batch->pages;
-    struct target_span *run = batch->runs.run;
-    size_t left = batch->runs.count;
+    struct target_span *span = batch->spans.span;
+    size_t left = batch->spans.count;
 
     for (size_t at = 0; at < pages->count;) {
         if (!at || target->processors->translation_epoch(target) != pages->epoch) {
             enum target_error error = pages_look_up(session, pages, at, true);
             if (error) {
-                runs_fail(session, run, left, error, result);
+                spans_fail(session, span, left, error, result);
                 return;
             }
             /* What is under way to another page than the line's is no copy of either. */
@@ -188,23 +188,24 @@ static void batch_write(struct session *session, struct batch *batch, struct flu
                    (pages->page[to].kind == PAGE_CACHED || pages->page[to].kind == PAGE_BULK))
                 to++;
         }
-        size_t count = runs_below(run, left, pages->page[to - 1].address + (TARGET_PAGE_SIZE - 1));
+        size_t count =
+            spans_below(span, left, pages->page[to - 1].address + (TARGET_PAGE_SIZE - 1));
         if (page->kind == PAGE_FAULT) {
-            runs_fail(session, run, count, page->error, result);
+            spans_fail(session, span, count, page->error, result);
         } else if (page->kind == PAGE_MIXED) {
             for (size_t i = 0; i < count; i++) {
                 char reason[SESSION_REASON_SIZE];
-                run[i].error = transfer_write_piece(
-                    session, WRITE_VIEW, pages, at, (size_t)(run[i].address - page->address),
-                    run[i].bytes, run[i].length, &run[i].done, reason);
-                run_settled(session, &run[i], reason, result);
+                span[i].error = transfer_write_piece(
+                    session, WRITE_VIEW, pages, at, (size_t)(span[i].address - page->address),
+                    span[i].bytes, span[i].length, &span[i].done, reason);
+                span_settled(session, &span[i], reason, result);
             }
         } else {
-            transfer_write_pages(session, WRITE_VIEW, pages, at, to, run, count);
+            transfer_write_pages(session, WRITE_VIEW, pages, at, to, span, count);
             for (size_t i = 0; i < count; i++)
-                run_settled(session, &run[i], NULL, result);
+                span_settled(session, &span[i], NULL, result);
         }
-        run += count;
+        span += count;
         left -= count;
         at = to;
     }
@@ -219,7 +220,7 @@ HRESULT flush_hresult(const struct flush_result *result)
 
 void flush_put_back(struct session *session, struct batch *batch, struct flush_result *result)
 {
-    runs_fail(session, batch->runs.run, batch->runs.count, TARGET_NO_MEMORY, result);
+    spans_fail(session, batch->spans.span, batch->spans.count, TARGET_NO_MEMORY, result);
     batch_free(batch);
 }
 

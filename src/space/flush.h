@@ -25,18 +25,18 @@ struct flush_result {
  * was lost, but not all could be written now. */
 HRESULT flush_view(struct session *session, struct flush_result *result);
 
-/* A growable list of runs. */
-struct runs {
-    struct target_span *run;
+/* A growable list of spans. */
+struct spans {
+    struct target_span *span;
     size_t count, capacity;
 };
 
-/* Dirty bytes on their way: a copy of them, one run for each run of dirty bits, in rising order.
+/* Dirty bytes on their way: a copy of them, one span for each run of dirty bits, in rising order.
  * While they are under way the view holds them as clean, so that whoever changes the same memory
  * meanwhile drops them there as it drops any other clean byte. */
 struct batch {
     struct pages *pages;
-    struct runs runs;
+    struct spans spans;
     uint8_t *bytes;
 };
 /* The dirty bytes of the first lines by address. False, with nothing changed: out of memory. */

@@ -7,10 +7,9 @@
 #include "spacebridge/names.h"
 
 #include "base/bytes.h"
+#include "base/failure.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #define PORT_SPACE_SIZE 0x10000u
 
@@ -40,40 +39,30 @@ static bool interface_has_ports(int32_t interface_type)
     }
 }
 
-/* Every refusal that needs no word from the target. Pure. why gets the reason, S_OK none. */
-static HRESULT io_validate(const struct io_request *io, char *why, size_t why_size)
+/* Every refusal that needs no word from the target. Pure. why gets the reason, and none on S_OK. */
+static HRESULT io_validate(const struct io_request *io, struct failure *why)
 {
-    if (io->address_space != 1) {
-        snprintf(why, why_size, "AddressSpace is %" PRIu32 ", it must be 1", io->address_space);
-        return E_INVALIDARG;
-    }
-    if (!interface_type_name(io->interface_type)) {
-        snprintf(why, why_size, "InterfaceType %" PRId32 " is not in the enumeration",
-                 io->interface_type);
-        return E_INVALIDARG;
-    }
-    if (!interface_has_ports(io->interface_type)) {
-        snprintf(why, why_size, "InterfaceType %s does not reach the processor's port space",
-                 interface_type_name(io->interface_type));
-        return E_INVALIDARG;
-    }
-    if (io->bus && io->interface_type != SB_INTERFACE_PCI_BUS) {
-        snprintf(why, why_size, "BusNumber is %" PRIu32 ", it must be 0 for %s", io->bus,
-                 interface_type_name(io->interface_type));
-        return E_INVALIDARG;
-    }
-    if (io->size != 1 && io->size != 2 && io->size != 4) {
-        snprintf(why, why_size, "the size is %" PRIu32 ", it must be 1, 2 or 4", io->size);
-        return E_INVALIDARG;
-    }
-    if (io->offset % io->size) {
-        snprintf(why, why_size, "the port is not aligned to its size, %" PRIu32, io->size);
-        return SB_STATUS_DATATYPE_MISALIGNMENT;
-    }
-    if (io->offset > PORT_SPACE_SIZE - io->size) {
-        snprintf(why, why_size, "the port space ends at 0xffff");
-        return E_INVALIDARG;
-    }
+    if (io->address_space != 1)
+        return failure_set(why, E_INVALIDARG, "AddressSpace is %" PRIu32 ", it must be 1",
+                           io->address_space);
+    if (!interface_type_name(io->interface_type))
+        return failure_set(why, E_INVALIDARG, "InterfaceType %" PRId32 " is not in the enumeration",
+                           io->interface_type);
+    if (!interface_has_ports(io->interface_type))
+        return failure_set(why, E_INVALIDARG,
+                           "InterfaceType %s does not reach the processor's port space",
+                           interface_type_name(io->interface_type));
+    if (io->bus && io->interface_type != SB_INTERFACE_PCI_BUS)
+        return failure_set(why, E_INVALIDARG, "BusNumber is %" PRIu32 ", it must be 0 for %s",
+                           io->bus, interface_type_name(io->interface_type));
+    if (io->size != 1 && io->size != 2 && io->size != 4)
+        return failure_set(why, E_INVALIDARG, "the size is %" PRIu32 ", it must be 1, 2 or 4",
+                           io->size);
+    if (io->offset % io->size)
+        return failure_set(why, SB_STATUS_DATATYPE_MISALIGNMENT,
+                           "the port is not aligned to its size, %" PRIu32, io->size);
+    if (io->offset > PORT_SPACE_SIZE - io->size)
+        return failure_set(why, E_INVALIDARG, "the port space ends at 0xffff");
     return S_OK;
 }
 
@@ -81,12 +70,13 @@ static HRESULT io_validate(const struct io_request *io, char *why, size_t why_si
 static HRESULT io_check(struct session *session, const struct io_request *io)
 {
     struct target *target = session->space->target;
-    char why[160];
+    struct failure why;
 
     session->message[0] = '\0';
-    HRESULT hr = io_validate(io, why, sizeof(why));
+    HRESULT hr = io_validate(io, &why);
     if (FAILED(hr))
-        return session_fail(session, hr, "%s at port 0x%" PRIx64 ": %s", io->name, io->offset, why);
+        return session_fail(session, hr, "%s at port 0x%" PRIx64 ": %s", io->name, io->offset,
+                            why.text);
     if (target->run->state(target) == TARGET_STATE_LOST)
         return session_fail(session, E_UNEXPECTED, "%s at port 0x%" PRIx64 ": %s", io->name,
                             io->offset, target_error_text(TARGET_GONE));
@@ -114,12 +104,13 @@ static HRESULT io_check(struct session *session, const struct io_request *io)
 }
 
 static HRESULT io_finish(struct session *session, const struct io_request *io,
-                         enum target_error error, HRESULT fault, const char *message,
+                         enum target_error error, HRESULT fault, const struct failure *failure,
                          uint32_t *done)
 {
     if (error)
         return session_fail(session, space_hresult(error, fault), "%s at port 0x%" PRIx64 ": %s",
-                            io->name, io->offset, message[0] ? message : target_error_text(error));
+                            io->name, io->offset,
+                            failure->text[0] ? failure->text : target_error_text(error));
     if (done)
         *done = io->size;
     return S_OK;
@@ -132,7 +123,7 @@ HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_
     const struct io_request io = {"ReadIo", interface_type, bus, address_space, offset, size};
     struct target *target = session->space->target;
     uint8_t *bytes = buffer;
-    char message[SESSION_REASON_SIZE] = "";
+    struct failure failure = {0};
     uint32_t value = 0;
 
     if (done)
@@ -140,13 +131,13 @@ HRESULT session_read_io(struct session *session, int32_t interface_type, uint32_
     HRESULT hr = io_check(session, &io);
     if (FAILED(hr))
         return hr;
-    enum target_error error = target->ports
-                                  ? target->ports->in(target, session->client, (uint16_t)offset,
-                                                      size, &value, message, sizeof(message))
-                                  : TARGET_UNSUPPORTED;
+    enum target_error error =
+        target->ports
+            ? target->ports->in(target, session->client, (uint16_t)offset, size, &value, &failure)
+            : TARGET_UNSUPPORTED;
     if (!error)
         bytes_store(bytes, value, size, false);
-    return io_finish(session, &io, error, SB_ERROR_READ_FAULT, message, done);
+    return io_finish(session, &io, error, SB_ERROR_READ_FAULT, &failure, done);
 }
 
 /* All that comes before the access. */
@@ -164,7 +155,7 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
     const struct io_request io = {"WriteIo", interface_type, bus, address_space, offset, size};
     struct target *target = session->space->target;
     const uint8_t *bytes = buffer;
-    char message[SESSION_REASON_SIZE] = "";
+    struct failure failure = {0};
 
     if (done)
         *done = 0;
@@ -172,12 +163,11 @@ HRESULT session_write_io(struct session *session, int32_t interface_type, uint32
     if (FAILED(hr))
         return hr;
     enum target_error error =
-        target->ports
-            ? target->ports->out(target, session->client, (uint16_t)offset, size,
-                                 (uint32_t)bytes_load(bytes, size, false), message, sizeof(message))
-            : TARGET_UNSUPPORTED;
+        target->ports ? target->ports->out(target, session->client, (uint16_t)offset, size,
+                                           (uint32_t)bytes_load(bytes, size, false), &failure)
+                      : TARGET_UNSUPPORTED;
     session_device_written(session, WRITE_PHYSICAL);
-    return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, message, done);
+    return io_finish(session, &io, error, SB_ERROR_WRITE_FAULT, &failure, done);
 }
 
 /* Several writes */
@@ -196,12 +186,11 @@ static struct io_request io_of(const struct session_port_write *write)
  * need not be asked. */
 static size_t count_plain(const struct session_port_write *writes, size_t count)
 {
-    char why[160];
     size_t plain = 0;
 
     while (plain < count && plain < TOGETHER_MOST) {
         const struct io_request io = io_of(&writes[plain]);
-        if (io.bus || FAILED(io_validate(&io, why, sizeof(why))))
+        if (io.bus || FAILED(io_validate(&io, NULL)))
             break;
         plain++;
     }
@@ -210,20 +199,18 @@ static size_t count_plain(const struct session_port_write *writes, size_t count)
 
 /* Plain writes, at most TOGETHER_MOST, after io_prepare_write. False: nothing was done. */
 static bool write_together(struct session *session, const struct session_port_write *writes,
-                           size_t count, struct target_port_write *out, char *message,
-                           size_t message_size)
+                           size_t count, struct target_port_write *out, struct failure *failure)
 {
     struct target *target = session->space->target;
 
-    message[0] = '\0';
+    failure_clear(failure);
     for (size_t i = 0; i < count; i++)
         out[i] = (struct target_port_write){
             .port = (uint16_t)writes[i].offset,
             .size = writes[i].size,
             .value = (uint32_t)bytes_load(writes[i].bytes, writes[i].size, false)};
     if (!target->ports || !target->ports->out_all ||
-        target->ports->out_all(target, session->client, out, count, message, message_size) ==
-            TARGET_UNSUPPORTED)
+        target->ports->out_all(target, session->client, out, count, failure) == TARGET_UNSUPPORTED)
         return false;
     session_device_written(session, WRITE_PHYSICAL);
     return true;
@@ -233,7 +220,7 @@ size_t session_write_ports(struct session *session, const struct session_port_wr
                            size_t count, session_port_written *written, void *context)
 {
     struct target_port_write out[TOGETHER_MOST];
-    char message[SESSION_REASON_SIZE];
+    struct failure failure;
     const struct target_ports *ports = session->space->target->ports;
     bool together = ports && ports->out_all, more = true;
     size_t at = 0;
@@ -256,12 +243,12 @@ size_t session_write_ports(struct session *session, const struct session_port_wr
             more = written(context, at++, hr, 0);
             continue;
         }
-        together = write_together(session, write, plain, out, message, sizeof(message));
+        together = write_together(session, write, plain, out, &failure);
         for (size_t i = 0; i < plain && together; i++, at++) {
             io = io_of(&writes[at]);
             done = 0;
             session->message[0] = '\0';
-            hr = io_finish(session, &io, out[i].error, SB_ERROR_WRITE_FAULT, message, &done);
+            hr = io_finish(session, &io, out[i].error, SB_ERROR_WRITE_FAULT, &failure, &done);
             more = written(context, at, hr, done);
         }
     }

@@ -102,6 +102,8 @@ enum space_error session_ask_monitor(struct session *session, unsigned processor
     return space_error_of(monitor(session, processor, command, text));
 }
 
+_Static_assert(SPACE_TRANSPORTS_MOST == TARGET_TRANSPORTS_MOST, "every way can be told of");
+
 size_t session_get_transport_status(struct session *session, struct space_transport *ways,
                                     size_t most)
 {

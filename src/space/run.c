@@ -1,6 +1,7 @@
 /* What runs and stops the target. */
 #include "space/run.h"
 
+#include "base/failure.h"
 #include "space/convert.h"
 #include "space/core.h"
 #include "space/session.h"
@@ -38,7 +39,7 @@ static enum target_error resume_result(struct session *session, enum target_erro
 HRESULT session_set_execution_status(struct session *session, uint32_t status)
 {
     struct target *target = session->space->target;
-    char message[SESSION_REASON_SIZE] = "";
+    struct failure failure = {0};
     enum target_resume how = TARGET_RESUME_GO;
 
     session->message[0] = '\0';
@@ -51,11 +52,10 @@ HRESULT session_set_execution_status(struct session *session, uint32_t status)
                             status);
     enum target_error error = session_ready(session);
     if (!error)
-        error = target->run->resume(target, session->client, how, session->cpu, message,
-                                    sizeof(message));
+        error = target->run->resume(target, session->client, how, session->cpu, &failure);
     if (resume_result(session, error))
         return session_fail(session, space_hresult(error, E_FAIL), "SetExecutionStatus: %s",
-                            message[0] ? message : target_error_text(error));
+                            failure.text[0] ? failure.text : target_error_text(error));
     return S_OK;
 }
 
@@ -111,21 +111,21 @@ enum space_state session_state(const struct session *session)
     return space_state_of(target->run->state(target));
 }
 
-enum space_error session_resume(struct session *session, char *message, size_t size)
+enum space_error session_resume(struct session *session, struct failure *failure)
 {
     struct target *target = session->space->target;
     enum target_error error =
-        target->run->resume(target, session->client, TARGET_RESUME_GO, 0, message, size);
-    return space_error_of(resume_result(session, error));
+        target->run->resume(target, session->client, TARGET_RESUME_GO, 0, failure);
+    return failure_recode(failure, space_error_of(resume_result(session, error)));
 }
 
 enum space_error session_resume_packet(struct session *session, int64_t thread, const void *payload,
-                                       size_t length, char *message, size_t size)
+                                       size_t length, struct failure *failure)
 {
     struct target *target = session->space->target;
     enum target_error error = target->run->resume_packet(
-        target, session->client, thread > 0 ? (uint64_t)thread : 0, payload, length, message, size);
-    return space_error_of(resume_result(session, error));
+        target, session->client, thread > 0 ? (uint64_t)thread : 0, payload, length, failure);
+    return failure_recode(failure, space_error_of(resume_result(session, error)));
 }
 
 enum space_error session_halt(struct session *session)

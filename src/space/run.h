@@ -6,19 +6,21 @@
 
 #include "space/types.h"
 
+struct failure;
 struct session;
 
 /* Never suspends. */
 enum space_state session_state(const struct session *session);
 
 /* Resume all processors. SPACE_RUNNING when it runs already. Returns once the stub has taken it,
- * does not wait for the stop. message (size bytes, "" before) says more about a failure. */
-enum space_error session_resume(struct session *session, char *message, size_t size);
+ * does not wait for the stop. failure may be NULL, and is clear at first; it says more than the
+ * code where there is more to say. */
+enum space_error session_resume(struct session *session, struct failure *failure);
 /* The same in a client's own words: a payload (vCont;…, c, s, C…, S…, bc, bs, vRun;…) with the
  * thread ids of the upstream stub, sent as it stands. thread: what Hc names (0 or less: any). What
  * this stub must never get is SPACE_INVALID. */
 enum space_error session_resume_packet(struct session *session, int64_t thread, const void *payload,
-                                       size_t length, char *message, size_t size);
+                                       size_t length, struct failure *failure);
 /* Ask a running target to halt; never suspends; SPACE_OK too when it is halted. */
 enum space_error session_halt(struct session *session);
 /* Wait until the target is halted or lost, at most timeout seconds (< 0: for ever). SPACE_OK:

@@ -1,6 +1,7 @@
 /* The space: all sessions of one target, and what the target tells them. */
 #include "space/space.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "space/convert.h"
 #include "space/core.h"
@@ -9,7 +10,6 @@
 #include "space/synced.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -40,8 +40,8 @@ static bool flush_other(struct session *session, struct flush_result *result, HR
 }
 
 /* struct target_listener's before_resume. */
-static bool flush_before_resume(void *context, target_client client, bool *wrote, char *message,
-                                size_t size)
+static bool flush_before_resume(void *context, target_client client, bool *wrote,
+                                struct failure *failure)
 {
     struct space *space = context;
     struct session *session;
@@ -60,8 +60,9 @@ static bool flush_before_resume(void *context, target_client client, bool *wrote
         if (FAILED(hr)) {
             flush_describe(&result, text, sizeof(text));
             if (all)
-                snprintf(message, size, "not resumed, the view of %s was flushed first and %s",
-                         session->client == client ? "this connection" : session->name, text);
+                failure_set(failure, TARGET_FAILED,
+                            "not resumed, the view of %s was flushed first and %s",
+                            session->client == client ? "this connection" : session->name, text);
             if (session->client != client)
                 flush_report(session, hr, "the view was flushed for a resume and %s", text);
             all = false;

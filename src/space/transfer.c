@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Natural accesses handed to the target at once. */
-#define NATURAL_RUNS 64
+#define NATURAL_SPANS 64
 
 static const struct page *page_of(const struct pages *pages, size_t from, size_t to,
                                   uint64_t address)
@@ -25,7 +25,7 @@ static const struct page *page_of(const struct pages *pages, size_t from, size_t
     return NULL;
 }
 
-/* The same for runs in rising order, one after the other: *index is where the last one's page was.
+/* The same for spans in rising order, one after the other: *index is where the last one's page was.
  */
 static const struct page *page_onward(const struct pages *pages, size_t *index, size_t to,
                                       uint64_t address)
@@ -62,31 +62,31 @@ static enum target_error piece_region(struct session *session, const struct page
     return TARGET_OK;
 }
 
-/* Is there RAM or ROM behind the whole run, as far as can be told now? */
-static bool run_in_memory(struct session *session, const struct page *page,
-                          const struct target_span *run)
+/* Is there RAM or ROM behind the whole span, as far as can be told now? */
+static bool span_in_memory(struct session *session, const struct page *page,
+                           const struct target_span *span)
 {
-    size_t length = run->length;
+    size_t length = span->length;
     struct target_region region;
 
     if (page->kind == PAGE_CACHED || page->kind == PAGE_BULK)
         return true;
     if (page->kind != PAGE_MIXED ||
-        piece_region(session, page, page->physical + (run->address - page->address), &region,
+        piece_region(session, page, page->physical + (span->address - page->address), &region,
                      &length) ||
-        length < run->length)
+        length < span->length)
         return false;
     return (region.kind == REGION_RAM || region.kind == REGION_ROM) && !region.unreachable;
 }
 
 /* The page moved within memory under a write: it went to the one place or the other. */
-static void run_moved(struct session *session, enum write_kind kind, const struct page *page,
-                      const struct target_span *run)
+static void span_moved(struct session *session, enum write_kind kind, const struct page *page,
+                       const struct target_span *span)
 {
     struct view_line *line = view_find(&session->copies.view, page->address);
 
-    session_changed(session, kind, page->address, page->physical + (run->address - page->address),
-                    run->length);
+    session_changed(session, kind, page->address, page->physical + (span->address - page->address),
+                    span->length);
     if (kind == WRITE_UNCACHED)
         return;
     copies_outdated(&session->copies);
@@ -94,35 +94,35 @@ static void run_moved(struct session *session, enum write_kind kind, const struc
         view_drop_clean(&session->copies.view, line, 0, VIEW_LINE_SIZE);
 }
 
-/* Virtual runs while the target runs: where their pages were found to lie just now. ROM is written
+/* Virtual spans while the target runs: where their pages were found to lie just now. ROM is written
  * by virtual address alone, so not now. */
 static void transfer_running(struct session *session, const struct pages *pages, size_t from,
-                             size_t to, struct target_span *run, size_t count, bool write)
+                             size_t to, struct target_span *span, size_t count, bool write)
 {
     struct target *target = session->space->target;
     struct target_span *physical = calloc(count, sizeof(*physical));
     size_t some = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct page *page = page_of(pages, from, to, run[i].address);
-        uint64_t at = page ? page->physical + (run[i].address - page->address) : 0;
-        size_t length = run[i].length;
+        const struct page *page = page_of(pages, from, to, span[i].address);
+        uint64_t at = page ? page->physical + (span[i].address - page->address) : 0;
+        size_t length = span[i].length;
         struct target_region region;
-        run[i].done = 0;
-        run[i].error = physical ? TARGET_OK : TARGET_NO_MEMORY;
+        span[i].done = 0;
+        span[i].error = physical ? TARGET_OK : TARGET_NO_MEMORY;
         if (physical && !page)
-            run[i].error = TARGET_FAILED;
-        if (!run[i].error && length)
-            run[i].error = piece_region(session, page, at, &region, &length);
-        if (run[i].error || !run[i].length)
+            span[i].error = TARGET_FAILED;
+        if (!span[i].error && length)
+            span[i].error = piece_region(session, page, at, &region, &length);
+        if (span[i].error || !span[i].length)
             continue;
         if (region.unreachable || (region.kind != REGION_RAM && region.kind != REGION_ROM))
-            run[i].error = TARGET_FAULT;
-        else if (length < run[i].length || (write && region.kind == REGION_ROM))
-            run[i].error = TARGET_RUNNING;
+            span[i].error = TARGET_FAULT;
+        else if (length < span[i].length || (write && region.kind == REGION_ROM))
+            span[i].error = TARGET_RUNNING;
         else
             physical[some++] =
-                (struct target_span){.address = at, .bytes = run[i].bytes, .length = length};
+                (struct target_span){.address = at, .bytes = span[i].bytes, .length = length};
     }
     if (some && write)
         target->memory->write_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
@@ -130,30 +130,30 @@ static void transfer_running(struct session *session, const struct pages *pages,
         target->memory->read_physical(target, session->client, TARGET_ACCESS_BULK, physical, some);
     some = 0;
     for (size_t i = 0; i < count; i++) {
-        if (run[i].error || !run[i].length)
+        if (span[i].error || !span[i].length)
             continue;
-        run[i].done = physical[some].done;
-        run[i].error = physical[some++].error;
+        span[i].done = physical[some].done;
+        span[i].error = physical[some++].error;
     }
     free(physical);
 }
 
 void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
-                         struct target_span *run, size_t count)
+                         struct target_span *span, size_t count)
 {
     struct target *target = session->space->target;
 
     if (session_live(session, true))
-        transfer_running(session, pages, from, to, run, count, false);
+        transfer_running(session, pages, from, to, span, count, false);
     else
-        target->memory->read_virtual(target, session->client, session->cpu, run, count);
+        target->memory->read_virtual(target, session->client, session->cpu, span, count);
 }
 
 /* A virtual write is answered OK even when it hit a device, and was lost (QEMU below 10.0). Where
  * translations may have moved since they were made (by these very writes, when they hit page
  * tables), look again: what may have missed RAM and ROM was not written. */
 static void verify_pages(struct session *session, enum write_kind kind, const struct pages *pages,
-                         size_t from, size_t to, struct target_span *run, size_t count)
+                         size_t from, size_t to, struct target_span *span, size_t count)
 {
     struct pages *again = pages_new_count(to - from);
     enum target_error error = TARGET_NO_MEMORY;
@@ -165,21 +165,21 @@ static void verify_pages(struct session *session, enum write_kind kind, const st
         error = pages_look_up(session, again, 0, false);
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t address = run[i].address & TARGET_PAGE_MASK;
+        uint64_t address = span[i].address & TARGET_PAGE_MASK;
         const struct page *before = page_of(pages, from, to, address);
         const struct page *page = error ? NULL : page_of(again, 0, again->count, address);
         if (!page) {
             /* It cannot be told. Nothing of these writes came before the first page's. */
             if (before == &pages->page[from])
                 continue;
-        } else if (run_in_memory(session, page, &run[i])) {
+        } else if (span_in_memory(session, page, &span[i])) {
             if (page->physical != before->physical)
-                run_moved(session, kind, page, &run[i]);
+                span_moved(session, kind, page, &span[i]);
             continue;
         }
-        if (run[i].done) {
-            run[i].done = 0;
-            run[i].error = page ? TARGET_FAULT : error;
+        if (span[i].done) {
+            span[i].done = 0;
+            span[i].error = page ? TARGET_FAULT : error;
         }
     }
     pages_free(again);
@@ -187,7 +187,7 @@ static void verify_pages(struct session *session, enum write_kind kind, const st
 
 enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t from, size_t to,
-                                       struct target_span *run, size_t count)
+                                       struct target_span *span, size_t count)
 {
     struct target *target = session->space->target;
 
@@ -195,34 +195,34 @@ enum target_error transfer_write_pages(struct session *session, enum write_kind 
         return TARGET_OK;
     bool live = session_live(session, true);
     if (live)
-        transfer_running(session, pages, from, to, run, count, true);
+        transfer_running(session, pages, from, to, span, count, true);
     else
-        target->memory->write_virtual(target, session->client, session->cpu, run, count);
+        target->memory->write_virtual(target, session->client, session->cpu, span, count);
     /* Also what was not acknowledged may have arrived. */
     for (size_t i = 0, at = from; i < count; i++) {
-        const struct page *page = page_onward(pages, &at, to, run[i].address);
+        const struct page *page = page_onward(pages, &at, to, span[i].address);
         session_changed(session, kind, page->address,
-                        page->physical + (run[i].address - page->address), run[i].length);
+                        page->physical + (span[i].address - page->address), span[i].length);
     }
     if (!live && target->processors->translation_epoch(target) != pages->epoch)
-        verify_pages(session, kind, pages, from, to, run, count);
+        verify_pages(session, kind, pages, from, to, span, count);
     for (size_t i = 0; i < count; i++) {
-        if (run[i].done < run[i].length)
-            return run[i].error ? run[i].error : TARGET_FAILED;
+        if (span[i].done < span[i].length)
+            return span[i].error ? span[i].error : TARGET_FAILED;
     }
     return TARGET_OK;
 }
 
-/* Cut the next NATURAL_RUNS accesses off the front; returns how many. */
-static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length,
-                           struct target_span *run)
+/* Cut the next NATURAL_SPANS accesses off the front; returns how many. */
+static size_t natural_spans(uint64_t physical, uint8_t *bytes, size_t length,
+                            struct target_span *span)
 {
     size_t count = 0;
-    while (length && count < NATURAL_RUNS) {
+    while (length && count < NATURAL_SPANS) {
         size_t width = 8;
         while (width > length || physical % width)
             width /= 2;
-        run[count++] = (struct target_span){.address = physical, .bytes = bytes, .length = width};
+        span[count++] = (struct target_span){.address = physical, .bytes = bytes, .length = width};
         physical += width;
         bytes += width;
         length -= width;
@@ -230,30 +230,30 @@ static size_t natural_runs(uint64_t physical, uint8_t *bytes, size_t length,
     return count;
 }
 
-static enum target_error natural_done(const struct natural *natural, const struct target_span *run,
+static enum target_error natural_done(const struct natural *natural, const struct target_span *span,
                                       size_t count, size_t *done, char *reason)
 {
     const struct target_region *region = natural->region;
 
     for (size_t i = 0; i < count; i++) {
-        if (run[i].done < run[i].length) {
-            enum target_error error = run[i].error ? run[i].error : TARGET_FAILED;
+        if (span[i].done < span[i].length) {
+            enum target_error error = span[i].error ? span[i].error : TARGET_FAILED;
             if (error == TARGET_FAULT && region->kind == REGION_DEVICE)
                 snprintf(reason, SESSION_REASON_SIZE, "%s refused an access of %zu byte%s",
                          region->name[0] ? region->name : region_kind_text(region->kind),
-                         run[i].length, run[i].length == 1 ? "" : "s");
+                         span[i].length, span[i].length == 1 ? "" : "s");
             else
                 snprintf(reason, SESSION_REASON_SIZE, "%s", target_error_text(error));
             return error;
         }
-        *done += run[i].length;
+        *done += span[i].length;
     }
     return TARGET_OK;
 }
 
 /* The next accesses, of which the first lies that far behind natural's. */
 static void natural_access(struct session *session, const struct natural *natural, size_t offset,
-                           struct target_span *run, size_t count, bool write)
+                           struct target_span *span, size_t count, bool write)
 {
     struct target *target = session->space->target;
     struct target_seen seen;
@@ -262,28 +262,28 @@ static void natural_access(struct session *session, const struct natural *natura
     if (natural->region->kind == REGION_DEVICE && target->memory->access_device) {
         if (natural->seen)
             seen = (struct target_seen){natural->seen->cpu, natural->seen->address + offset};
-        target->memory->access_device(target, session->client, natural->seen ? &seen : NULL, run,
+        target->memory->access_device(target, session->client, natural->seen ? &seen : NULL, span,
                                       count, write, &doubt);
-        if (doubt && run[0].done)
-            doubt_note(session, natural->region, run[0].address, write, doubt);
+        if (doubt && span[0].done)
+            doubt_note(session, natural->region, span[0].address, write, doubt);
     } else if (write) {
-        target->memory->write_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        target->memory->write_physical(target, session->client, TARGET_ACCESS_NATURAL, span, count);
     } else {
-        target->memory->read_physical(target, session->client, TARGET_ACCESS_NATURAL, run, count);
+        target->memory->read_physical(target, session->client, TARGET_ACCESS_NATURAL, span, count);
     }
 }
 
 enum target_error transfer_read_natural(struct session *session, const struct natural *natural,
                                         size_t *done, char *reason)
 {
-    struct target_span run[NATURAL_RUNS];
+    struct target_span span[NATURAL_SPANS];
     enum target_error error = TARGET_OK;
 
     for (*done = 0; *done < natural->length && !error;) {
-        size_t count = natural_runs(natural->physical + *done, natural->bytes + *done,
-                                    natural->length - *done, run);
-        natural_access(session, natural, *done, run, count, false);
-        error = natural_done(natural, run, count, done, reason);
+        size_t count = natural_spans(natural->physical + *done, natural->bytes + *done,
+                                     natural->length - *done, span);
+        natural_access(session, natural, *done, span, count, false);
+        error = natural_done(natural, span, count, done, reason);
     }
     return error;
 }
@@ -292,16 +292,16 @@ enum target_error transfer_write_natural(struct session *session, const struct n
                                          enum write_kind kind, uint64_t page, size_t *done,
                                          char *reason)
 {
-    struct target_span run[NATURAL_RUNS];
+    struct target_span span[NATURAL_SPANS];
     enum target_error error = TARGET_OK;
     const size_t length = natural->length;
 
     for (*done = 0; *done < length && !error;) {
         uint64_t at = natural->physical + *done;
         size_t before = *done;
-        size_t count = natural_runs(at, natural->bytes + *done, length - *done, run);
-        natural_access(session, natural, *done, run, count, true);
-        error = natural_done(natural, run, count, done, reason);
+        size_t count = natural_spans(at, natural->bytes + *done, length - *done, span);
+        natural_access(session, natural, *done, span, count, true);
+        error = natural_done(natural, span, count, done, reason);
         size_t tried = error ? *done - before + 8 : *done - before;
         session_changed(session, kind, page, at, tried < length - before ? tried : length - before);
     }
@@ -344,10 +344,10 @@ enum target_error transfer_read_piece(struct session *session, const struct page
             struct natural natural = {&region, &seen, physical, bytes + *done, part};
             error = transfer_read_natural(session, &natural, &got, reason);
         } else {
-            struct target_span run = {page->address + first + *done, bytes + *done, part, 0, 0};
-            transfer_read_pages(session, pages, index, index + 1, &run, 1);
-            error = run.error;
-            got = run.done;
+            struct target_span span = {page->address + first + *done, bytes + *done, part, 0, 0};
+            transfer_read_pages(session, pages, index, index + 1, &span, 1);
+            error = span.error;
+            got = span.done;
         }
         *done += got;
     }
@@ -380,10 +380,10 @@ enum target_error transfer_write_piece(struct session *session, enum write_kind 
             error = transfer_write_natural(session, &natural, kind, page->address, &put, reason);
             session_device_written(session, kind);
         } else {
-            struct target_span run = {page->address + first + *done, (uint8_t *)bytes + *done, part,
-                                      0, 0};
-            error = transfer_write_pages(session, kind, pages, index, index + 1, &run, 1);
-            put = run.done;
+            struct target_span span = {page->address + first + *done, (uint8_t *)bytes + *done,
+                                       part, 0, 0};
+            error = transfer_write_pages(session, kind, pages, index, index + 1, &span, 1);
+            put = span.done;
         }
         *done += put;
     }

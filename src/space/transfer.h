@@ -6,16 +6,16 @@
 #include "space/core.h"
 #include "space/page.h"
 
-/* Write virtual runs, in rising order, to page[from..to), all PAGE_CACHED or PAGE_BULK. Runs that
+/* Write virtual spans, in rising order, to page[from..to), all PAGE_CACHED or PAGE_BULK. Spans that
  * may have hit anything but RAM or ROM come back as not written. The first error is returned, each
- * run has its own. */
+ * span has its own. */
 enum target_error transfer_write_pages(struct session *session, enum write_kind kind,
                                        const struct pages *pages, size_t from, size_t to,
-                                       struct target_span *run, size_t count);
-/* Read virtual runs of page[from..to), in rising order, each in RAM or ROM as far as that page
- * tells; done and error are in the runs. */
+                                       struct target_span *span, size_t count);
+/* Read virtual spans of page[from..to), in rising order, each in RAM or ROM as far as that page
+ * tells; done and error are in the spans. */
 void transfer_read_pages(struct session *session, const struct pages *pages, size_t from, size_t to,
-                         struct target_span *run, size_t count);
+                         struct target_span *span, size_t count);
 /* Naturally aligned physical accesses of 8, 4, 2 or 1 bytes, the widest first, in order, within one
  * region. Where that is a device and nobody tells what it refuses the session is warned. */
 struct natural {

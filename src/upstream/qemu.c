@@ -3,11 +3,11 @@
 #include "upstream/qemu.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "upstream/machine/stub.h"
 #include "upstream/upstream.h"
 #include "upstream/upstream_ports.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool packet_allowed(const struct stub *stub, const char *payload, size_t length)
@@ -21,23 +21,21 @@ static bool packet_allowed(const struct stub *stub, const char *payload, size_t 
 static bool run_command(struct target *target, target_client client, const char *command,
                         struct buffer *text, enum target_error *error)
 {
-    char message[256] = "";
+    struct failure failure = {0};
     if (upstream_is_command(command, "c") || upstream_is_command(command, "cont")) {
-        *error = target->run->resume(target, client, TARGET_RESUME_GO, 0, message, sizeof message);
+        *error = target->run->resume(target, client, TARGET_RESUME_GO, 0, &failure);
     } else if (upstream_is_command(command, "stop") || upstream_is_command(command, "s")) {
+        char ignored[8];
         *error = target->run->interrupt(target, client);
         if (*error == TARGET_OK)
-            *error = target->run->wait(target, client, upstream_of(target)->timeout, NULL, message,
-                                       sizeof message);
-        message[0] = 0;
+            *error = target->run->wait(target, client, upstream_of(target)->timeout, NULL, ignored,
+                                       sizeof ignored);
     } else if (upstream_is_command(command, "gdbserver")) {
-        snprintf(message, sizeof message, "not while spacebridge is using it\n");
-        *error = TARGET_INVALID;
+        *error = failure_set(&failure, TARGET_INVALID, "not while spacebridge is using it\n");
     } else {
         return false;
     }
-    if (message[0])
-        buffer_append(text, message, strlen(message));
+    buffer_append(text, failure.text, strlen(failure.text));
     return true;
 }
 

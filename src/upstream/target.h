@@ -7,7 +7,8 @@
  * tasks at once: requests of all callers go through one ordered queue that takes turns between
  * them.
  *
- * Addresses are the target's, 64 bits; sizes and lengths are bytes. */
+ * Addresses are the target's, 64 bits; sizes and lengths are bytes. failure (base/failure.h) says
+ * more about an error where there is more to say; it may be NULL, and is clear at first. */
 #ifndef SB_UPSTREAM_TARGET_H
 #define SB_UPSTREAM_TARGET_H
 
@@ -15,6 +16,7 @@
 
 struct buffer;
 struct description;
+struct failure;
 struct target;
 
 /* What the target is; valid until the target is lost, then again after the next attach. */
@@ -38,16 +40,16 @@ struct target_info {
     const struct description *description;
 };
 
-/* What the target tells the layer above. Each may be NULL. `dirty_views` is called in the task that
- * is about to resume or step the target: it writes back whatever must be in the target first, and
- * may suspend; it returns false to call the resume off (the resume then gives TARGET_FAILED with
- * message). It is called again until it had nothing to write, so that nothing slips in between it
- * and the resume. The others are told from the loop or a task, must not suspend. */
+/* What the target tells the layer above. Each may be NULL. `before_resume` is called in the task
+ * that is about to resume or step the target: it writes back whatever must be in the target first,
+ * and may suspend; it returns false to call the resume off (the resume then gives TARGET_FAILED
+ * with that failure). It is called again until it had nothing to write, so that nothing slips in
+ * between it and the resume. The others are told from the loop or a task, must not suspend. */
 struct target_listener {
     void *context;
     /* *wrote: something was written in this call, ask again */
-    bool (*before_resume)(void *context, target_client client, bool *wrote, char *message,
-                          size_t size);
+    bool (*before_resume)(void *context, target_client client, bool *wrote,
+                          struct failure *failure);
     /* the state changed, for whatever reason; text: for people and WaitForEvent */
     void (*state_changed)(void *context, enum target_state state, const char *text);
     /* clean copies of memory are worth nothing any more: resumed, reset, lost, reattached */
@@ -82,7 +84,7 @@ struct target_memory {
     enum target_error (*write_physical)(struct target *, target_client, enum target_access,
                                         struct target_span *, size_t);
     /* Read virtual memory without halting the target, through the monitor, on a running target with
-     * QMP; TARGET_RUNNING where that cannot be. Runs as in read_virtual. May be NULL. */
+     * QMP; TARGET_RUNNING where that cannot be. Spans as in read_virtual. May be NULL. */
     enum target_error (*read_live)(struct target *, target_client, unsigned cpu,
                                    struct target_span *, size_t);
     /* Accesses of a device (REGION_DEVICE) at physical addresses, as read_physical and
@@ -106,7 +108,7 @@ struct target_run {
     /* Resume all processors, or step one. TARGET_RUNNING when it runs already. Returns once the
      * stub has taken it, does not wait for the stop. */
     enum target_error (*resume)(struct target *, target_client, enum target_resume, unsigned cpu,
-                                char *message, size_t message_size);
+                                struct failure *failure);
     /* Ask a running target to halt; never suspends; TARGET_OK too when it is halted. */
     enum target_error (*interrupt)(struct target *, target_client);
     /* Wait until the target is halted or lost, at most timeout seconds (< 0: for ever) or until
@@ -121,8 +123,7 @@ struct target_run {
      * this stub must never get (docs/design.md, "What must never reach QEMU") is TARGET_INVALID.
      * Returns once the stub has taken it. */
     enum target_error (*resume_packet)(struct target *, target_client, uint64_t thread,
-                                       const void *payload, size_t length, char *message,
-                                       size_t message_size);
+                                       const void *payload, size_t length, struct failure *failure);
     /* As resume_packet, NULL where that is. The stop reply ("T05thread:01;", "W00") that tells why
      * the target is halted or gone, as the stub gave it, or made up ("T02thread:01;") where another
      * way than the stub stopped it; "": not known. Of any length, valid until the caller suspends.
@@ -146,18 +147,18 @@ struct target_processors {
 
 /* The processor's port space. A target may have this table and no ports: info.ports says it. */
 struct target_ports {
-    /* One access, size 1, 2 or 4, port + size <= 0x10000. message says what the monitor printed
-     * when it failed. Exactly one monitor command. */
+    /* One access, size 1, 2 or 4, port + size <= 0x10000. failure says what the monitor
+     * printed when it failed. Exactly one monitor command. */
     enum target_error (*in)(struct target *, target_client, uint16_t port, unsigned size,
-                            uint32_t *value, char *message, size_t message_size);
+                            uint32_t *value, struct failure *failure);
     enum target_error (*out)(struct target *, target_client, uint16_t port, unsigned size,
-                             uint32_t value, char *message, size_t message_size);
+                             uint32_t value, struct failure *failure);
     /* Writes in order, one access each, under way at the same time. TARGET_UNSUPPORTED: nothing was
      * done, they are to be made one by one. Else each has its own error, and that of the first that
-     * failed is returned; message says why. Those behind it may have been made all the same, and
+     * failed is returned; failure says why. Those behind it may have been made all the same, and
      * none must be made again. May be NULL. */
     enum target_error (*out_all)(struct target *, target_client, struct target_port_write *,
-                                 size_t count, char *message, size_t message_size);
+                                 size_t count, struct failure *failure);
     /* Does the target have that PCI bus? */
     enum target_error (*has_pci_bus)(struct target *, target_client, unsigned bus, bool *present);
 };

@@ -3,6 +3,7 @@
 #include "upstream/upstream_attach.h"
 
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "upstream/gdbserver.h"
 #include "upstream/link/process.h"
@@ -49,18 +50,16 @@ static void fill_info(const struct upstream_config *config, struct upstream *ups
         info->pointer_size = size;
 }
 
-static enum target_error ask_running(struct upstream *upstream, bool *running, char *message,
-                                     size_t size)
+static enum target_error ask_running(struct upstream *upstream, bool *running,
+                                     struct failure *failure)
 {
     json_t *result = NULL;
-    enum target_error error =
-        qmp_execute(upstream->qmp, "query-status", NULL, &result, message, size);
+    enum target_error error = qmp_execute(upstream->qmp, "query-status", NULL, &result, failure);
     json_t *answer = json_object_get(result, "running");
     *running = json_is_true(answer);
-    if (error == TARGET_OK && !json_is_boolean(answer)) {
-        snprintf(message, size, "the answer to query-status does not say whether the guest runs");
-        error = TARGET_FAILED;
-    }
+    if (error == TARGET_OK && !json_is_boolean(answer))
+        error = failure_set(failure, TARGET_FAILED,
+                            "the answer to query-status does not say whether the guest runs");
     json_decref(result);
     return error;
 }
@@ -89,8 +88,8 @@ static pid_t peer_of(const struct upstream *upstream)
 
 /* Nothing tells whether the guest ran before our connect. It is as we left it when it is the one
  * that we lost; else the configuration says it. */
-static enum target_error decide(struct upstream_connection *attach, bool *running, char *message,
-                                size_t size)
+static enum target_error decide(struct upstream_connection *attach, bool *running,
+                                struct failure *failure)
 {
     bool known = attach->peer > 0 && attach->left.peer > 0;
     if (attach->left.there && (!known || attach->peer == attach->left.peer)) {
@@ -106,57 +105,54 @@ static enum target_error decide(struct upstream_connection *attach, bool *runnin
     if (attach->config.found != FOUND_UNKNOWN)
         return TARGET_OK;
     attach->undecided = true;
-    snprintf(message, size,
-             "nothing tells whether the guest ran before this connection (there is no QMP monitor, "
-             "and %s does not say): it may be halted now, and 'cont' in its monitor lets it go on. "
-             "--found running or --found halted says it beforehand",
-             attach->upstream->stub.version);
-    return TARGET_FAILED;
+    return failure_set(
+        failure, TARGET_FAILED,
+        "nothing tells whether the guest ran before this connection (there is no QMP monitor, "
+        "and %s does not say): it may be halted now, and 'cont' in its monitor lets it go on. "
+        "--found running or --found halted says it beforehand",
+        attach->upstream->stub.version);
 }
 
 /* What is wrong, said of which of the two ends: there it may be served to somebody else already. */
-static void name_end(const struct endpoint *endpoint, char *message, size_t size)
+static void name_end(const struct endpoint *endpoint, struct failure *failure)
 {
-    char text[ENDPOINT_TEXT_SIZE], reason[512];
+    char text[ENDPOINT_TEXT_SIZE];
+    const struct failure said = *failure;
     endpoint_format(endpoint, text);
-    if (strncmp(message, text, strlen(text)) == 0)
-        return;
-    snprintf(reason, sizeof reason, "%s", message);
-    snprintf(message, size, "%s: %s", text, reason);
+    if (strncmp(said.text, text, strlen(text)) != 0)
+        failure_set(failure, said.code, "%s: %s", text, said.text);
 }
 
 /* The monitor comes first: it knows whether the guest runs, before our connect stops it. */
 static enum target_error connect_monitor(struct upstream_connection *attach, bool *running,
-                                         char *message, size_t size)
+                                         struct failure *failure)
 {
     struct upstream *upstream = attach->upstream;
-    enum target_error error = qmp_connect(upstream->qmp, message, size);
+    enum target_error error = qmp_connect(upstream->qmp, failure);
     if (error == TARGET_OK)
-        error = ask_running(upstream, running, message, size);
+        error = ask_running(upstream, running, failure);
     if (error != TARGET_OK)
-        name_end(&attach->config.qmp, message, size);
+        name_end(&attach->config.qmp, failure);
     return error;
 }
 
 /* running becomes true when the guest ran before our connect, as far as others than QMP tell. */
 static enum target_error connect_stub(struct upstream_connection *attach, bool *running,
-                                      char *message, size_t size)
+                                      struct failure *failure)
 {
     struct upstream *upstream = attach->upstream;
     enum found found = FOUND_UNKNOWN;
-    enum target_error error =
-        rsp_client_connect(upstream->stub.rsp, &attach->config.gdb, message, size);
+    enum target_error error = rsp_client_connect(upstream->stub.rsp, &attach->config.gdb, failure);
     attach->peer = peer_of(upstream);
     if (error == TARGET_OK)
-        error = attach_stub(&upstream->stub, upstream->qmp, attach->config.pipeline, &found,
-                            message, size);
+        error = attach_stub(&upstream->stub, attach->config.pipeline, &found, failure);
     upstream->kind = upstream->stub.qemu ? &qemu_kind : &gdbserver_kind;
     upstream->target.ports = upstream->kind->ports;
     *running = *running || found == FOUND_RUNNING;
     if (error == TARGET_OK && found == FOUND_UNKNOWN && !upstream->qmp)
-        error = decide(attach, running, message, size);
+        error = decide(attach, running, failure);
     if (error != TARGET_OK)
-        name_end(&attach->config.gdb, message, size);
+        name_end(&attach->config.gdb, failure);
     return error;
 }
 
@@ -170,14 +166,12 @@ static void back_out(struct upstream *upstream, bool running)
         return;
     /* The connect has stopped it, unless the stub said nothing: it is another's then, who may have
      * halted the guest meanwhile. */
-    char ignored[64];
     if (running && rsp_client_heard(rsp) && qmp_connected(upstream->qmp))
-        qmp_execute(upstream->qmp, "cont", NULL, NULL, ignored, sizeof ignored);
+        qmp_execute(upstream->qmp, "cont", NULL, NULL, NULL);
     qmp_disconnect(upstream->qmp, "the attach failed");
 }
 
-enum target_error upstream_attach_try(struct upstream_connection *attach, char *message,
-                                      size_t size)
+enum target_error upstream_attach_try(struct upstream_connection *attach, struct failure *failure)
 {
     struct upstream *upstream = attach->upstream;
     struct rsp_client *rsp = upstream->stub.rsp;
@@ -185,21 +179,20 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, char *
     bool running = false;
     attach->undecided = false;
     if (upstream->qmp)
-        error = connect_monitor(attach, &running, message, size);
+        error = connect_monitor(attach, &running, failure);
     if (error != TARGET_OK)
         goto fail;
     if (attach->called_off) { /* since the last answer came */
-        error = TARGET_GONE;
-        snprintf(message, size, "called off");
+        error = failure_set(failure, TARGET_GONE, "called off");
         goto fail;
     }
-    error = connect_stub(attach, &running, message, size);
+    error = connect_stub(attach, &running, failure);
     if (error != TARGET_OK)
         goto fail;
     bool owed = recall(attach, &running);
     attach->found_running = running || owed;
     translate_all_changed(upstream->translate);
-    error = ways_open(upstream->ways, message, size);
+    error = ways_open(upstream->ways, failure);
     if (error != TARGET_OK)
         goto fail;
     bool big_endian;
@@ -207,8 +200,7 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, char *
         byte_order_by_qtest(&upstream->stub, big_endian);
     fill_info(&attach->config, upstream);
     if (!rsp_client_connected(rsp)) {
-        snprintf(message, size, "%s", rsp_client_reason(rsp));
-        error = TARGET_GONE;
+        error = failure_set(failure, TARGET_GONE, "%s", rsp_client_reason(rsp));
         goto fail;
     }
     run_control_attached(upstream->run, upstream->stub.stop);
@@ -216,7 +208,7 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, char *
              upstream->info.architecture[0] ? upstream->info.architecture : "unknown architecture",
              upstream->info.processors, running ? "was running" : "halted");
     if (running && !attach->config.attach_halt)
-        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, size);
+        error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, failure);
     return error;
 fail:
     back_out(upstream, running);
@@ -249,11 +241,11 @@ void upstream_attach_restore(struct upstream_connection *attach)
 {
     struct upstream *upstream = attach->upstream;
     struct rsp_client *rsp = upstream->stub.rsp;
-    char message[256] = "";
+    char ignored[8];
     enum target_error error = TARGET_OK;
     if (!attach->found_running && run_control_state(upstream->run) == TARGET_STATE_RUNNING) {
         run_control_interrupt(upstream->run);
-        error = run_control_wait(upstream->run, upstream->timeout, NULL, message, sizeof message);
+        error = run_control_wait(upstream->run, upstream->timeout, NULL, ignored, sizeof ignored);
     }
     if (error == TARGET_OK && run_control_state(upstream->run) == TARGET_STATE_HALTED) {
         /* Takes out what breakpoints we have set. */
@@ -263,8 +255,7 @@ void upstream_attach_restore(struct upstream_connection *attach)
         if (error == TARGET_OK)
             error = rsp_client_settle(rsp);
         if (error == TARGET_OK && attach->found_running)
-            error =
-                run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, message, sizeof message);
+            error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, NULL);
     }
     if (error != TARGET_OK)
         log_warning(ROOM, "the target could not be left as it was found (%s): %s",

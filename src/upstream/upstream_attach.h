@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct failure;
 struct upstream;
 
 /* Zero-initialise, and set upstream and config. Others read the rest. */
@@ -29,10 +30,9 @@ struct upstream_connection {
     bool called_off; /* an attach is to fail soon, and no other to follow */
 };
 
-/* Attach, in a task, for the first time or again. On failure message (size bytes) says why, and
+/* Attach, in a task, for the first time or again. On failure `failure` (not NULL) says why, and
  * nothing is connected. */
-enum target_error upstream_attach_try(struct upstream_connection *attach, char *message,
-                                      size_t size);
+enum target_error upstream_attach_try(struct upstream_connection *attach, struct failure *failure);
 /* Have an attach that is under way fail soon. Never suspends. */
 void upstream_attach_call_off(struct upstream_connection *attach);
 /* The connection is lost: remember how it left the target. */

@@ -1,6 +1,7 @@
 /* Hides what is done when the monitor or the stub is gone, and by which tasks. */
 #include "upstream/upstream_loss.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "upstream/link/qmp.h"
 #include "upstream/run/run_control.h"
@@ -24,8 +25,7 @@ static void save_task(void *arg)
 {
     struct upstream_loss *loss = arg;
     struct upstream *upstream = loss->attach->upstream;
-    char message[256];
-    (void)upstream_flush_for_resume(upstream, 0, message, sizeof message);
+    (void)upstream_flush_for_resume(upstream, 0, NULL);
     if (!qmp_connected(upstream->qmp)) /* both may be back already */
         leave_stub(loss);
     loss->saving = false;
@@ -56,19 +56,19 @@ static void reattach_task(void *arg)
         task_cond_wait(&loss->wakeup, REATTACH_EVERY);
         if (attach->called_off || run_state_attached(&attach->upstream->state))
             break;
-        char message[512];
-        if (upstream_attach_try(attach, message, sizeof message) == TARGET_OK)
+        struct failure failure = {0};
+        if (upstream_attach_try(attach, &failure) == TARGET_OK)
             break;
         if (attach->called_off)
             break;
         if (attach->undecided) { /* each try would halt the guest once more */
-            log_error(ROOM, "cannot attach again, and not trying any more: %s", message);
+            log_error(ROOM, "cannot attach again, and not trying any more: %s", failure.text);
             break;
         }
         if (told)
-            log_debug(ROOM, "cannot attach again: %s", message);
+            log_debug(ROOM, "cannot attach again: %s", failure.text);
         else
-            log_warning(ROOM, "cannot attach again, trying every second: %s", message);
+            log_warning(ROOM, "cannot attach again, trying every second: %s", failure.text);
         told = true;
     }
     loss->reattaching = false;

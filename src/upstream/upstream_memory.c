@@ -33,7 +33,7 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= stub->processors)
         error = TARGET_INVALID;
-    if (error == TARGET_OK && rsp_client_running(stub->rsp))
+    if (error == TARGET_OK && stub_running(stub))
         error = TARGET_RUNNING;
     refuse_spans(spans, count, error);
     struct transfer_settings settings = {.stub = stub,
@@ -94,7 +94,7 @@ static enum target_error physical_ready(const struct upstream *upstream)
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_UNSUPPORTED;
-    if (error == TARGET_OK && rsp_client_running(upstream->stub.rsp) && !ways_live(upstream->ways))
+    if (error == TARGET_OK && stub_running(&upstream->stub) && !ways_live(upstream->ways))
         error = TARGET_RUNNING;
     return error;
 }
@@ -204,7 +204,7 @@ static size_t parse_dump(const char *text, uint8_t *bytes, size_t length)
 static enum target_error live_span(struct upstream *upstream, target_client client, unsigned cpu,
                                    struct target_span *span, struct buffer *text)
 {
-    char line[64], message[128];
+    char line[64];
     uint64_t address;
     span->done = 0;
     span->error = translate_narrow(upstream->translate, client, cpu, span->address, &address);
@@ -212,11 +212,10 @@ static enum target_error live_span(struct upstream *upstream, target_client clie
         return span->error;
     buffer_clear(text);
     snprintf(line, sizeof line, "x /%zuxb 0x%" PRIx64, span->length, address);
-    span->error =
-        monitor_run(&upstream->stub.monitor, client, stub_monitor_cpu(&upstream->stub, cpu), line,
-                    text, message, sizeof message);
+    span->error = monitor_run(&upstream->stub.monitor, client,
+                              stub_monitor_cpu(&upstream->stub, cpu), line, text, NULL);
     if (span->error == TARGET_OK) {
-        span->done = parse_dump(monitor_printed(text), span->bytes, span->length);
+        span->done = parse_dump(buffer_text(text), span->bytes, span->length);
         span->error = span->done == span->length ? TARGET_OK : TARGET_FAULT;
     }
     return span->error;
@@ -229,7 +228,7 @@ static enum target_error read_live(struct target *target, target_client client, 
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && cpu >= upstream->stub.processors)
         error = TARGET_INVALID;
-    if (error == TARGET_OK && !rsp_client_running(upstream->stub.rsp))
+    if (error == TARGET_OK && !stub_running(&upstream->stub))
         return read_virtual(target, client, cpu, spans, count);
     if (error == TARGET_OK && !upstream->kind->machine)
         error = TARGET_RUNNING;

@@ -3,6 +3,7 @@
 #include "upstream/upstream_packets.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "upstream/upstream.h"
 #include "upstream/upstream_kind.h"
 #include "upstream/ways/ways.h"
@@ -13,7 +14,7 @@ static enum target_error monitor(struct target *target, target_client client, un
                                  const char *command, struct buffer *text)
 {
     struct upstream *upstream = upstream_of(target);
-    char message[256];
+    struct failure failure = {0};
     enum target_error error = upstream_ready(upstream);
     if (error != TARGET_OK)
         return error;
@@ -22,10 +23,10 @@ static enum target_error monitor(struct target *target, target_client client, un
         return error;
     ways_enter(upstream->ways);
     error = monitor_run(&upstream->stub.monitor, client, stub_monitor_cpu(&upstream->stub, cpu),
-                        command, text, message, sizeof message);
+                        command, text, &failure);
     ways_leave(upstream->ways);
     if (error == TARGET_FAILED)
-        buffer_append(text, message, strlen(message));
+        buffer_append(text, failure.text, strlen(failure.text));
     /* There is no knowing what it has done; `cpu` has moved the monitor away. */
     if (run_state_attached(&upstream->state) && !upstream_is_command(command, "info")) {
         rsp_client_forget_modes(upstream->stub.rsp);

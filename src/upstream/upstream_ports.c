@@ -1,71 +1,62 @@
 /* The processor's port space. */
 #include "upstream/upstream_ports.h"
 
+#include "base/failure.h"
 #include "upstream/link/monitor_text.h"
 #include "upstream/translate/translate.h"
 #include "upstream/upstream.h"
 #include "upstream/ways/way.h"
 #include "upstream/ways/ways.h"
 
-#include <stdio.h>
-
 static enum target_error access_port(struct upstream *upstream, struct way_port *access,
-                                     char *message, size_t size)
+                                     struct failure *failure)
 {
     enum target_error error = upstream_ready(upstream);
     if (error == TARGET_OK && !upstream->info.ports)
         error = TARGET_UNSUPPORTED;
-    if (error != TARGET_OK) {
-        snprintf(message, size, "%s", target_error_text(error));
-        return error;
-    }
+    if (error != TARGET_OK)
+        return failure_set(failure, error, "%s", target_error_text(error));
     ways_enter(upstream->ways);
-    error = ways_port(upstream->ways, access, message, size);
+    error = ways_port(upstream->ways, access, failure);
     ways_leave(upstream->ways);
     return error;
 }
 
 static enum target_error port_in(struct target *target, target_client client, uint16_t port,
-                                 unsigned size, uint32_t *value, char *message, size_t message_size)
+                                 unsigned size, uint32_t *value, struct failure *failure)
 {
     struct way_port access = {.client = client, .port = port, .size = size};
-    char line[MONITOR_LINE_SIZE];
-    if (!monitor_text_port_in(line, port, size)) {
-        snprintf(message, message_size, "no such port access");
-        return TARGET_INVALID;
-    }
-    enum target_error error = access_port(upstream_of(target), &access, message, message_size);
+    if (!monitor_text_port_valid(port, size, 0))
+        return failure_set(failure, TARGET_INVALID, "no such port access");
+    enum target_error error = access_port(upstream_of(target), &access, failure);
     if (error == TARGET_OK)
         *value = access.value;
     return error;
 }
 
 static enum target_error port_out(struct target *target, target_client client, uint16_t port,
-                                  unsigned size, uint32_t value, char *message, size_t message_size)
+                                  unsigned size, uint32_t value, struct failure *failure)
 {
     struct upstream *upstream = upstream_of(target);
     struct way_port access = {
         .client = client, .port = port, .size = size, .write = true, .value = value};
-    char line[MONITOR_LINE_SIZE];
-    if (!monitor_text_port_out(line, port, size, value)) {
-        snprintf(message, message_size, "no such port access");
-        return TARGET_INVALID;
-    }
-    enum target_error error = access_port(upstream, &access, message, message_size);
+    if (!monitor_text_port_valid(port, size, value))
+        return failure_set(failure, TARGET_INVALID, "no such port access");
+    enum target_error error = access_port(upstream, &access, failure);
     translate_map_changed(upstream->translate);
     return error;
 }
 
 static enum target_error ports_out(struct target *target, target_client client,
-                                   struct target_port_write *writes, size_t count, char *message,
-                                   size_t message_size)
+                                   struct target_port_write *writes, size_t count,
+                                   struct failure *failure)
 {
     struct upstream *upstream = upstream_of(target);
     (void)client;
     if (!run_state_attached(&upstream->state) || !upstream->info.ports)
         return TARGET_UNSUPPORTED;
     ways_enter(upstream->ways);
-    enum target_error error = ways_ports_out(upstream->ways, writes, count, message, message_size);
+    enum target_error error = ways_ports_out(upstream->ways, writes, count, failure);
     ways_leave(upstream->ways);
     if (error != TARGET_UNSUPPORTED)
         translate_map_changed(upstream->translate);

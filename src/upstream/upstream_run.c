@@ -1,22 +1,20 @@
 /* Resuming, in our words or in those of a client, and waiting for the stop. */
 #include "upstream/upstream_run.h"
 
+#include "base/failure.h"
 #include "upstream/run/run_control.h"
 #include "upstream/upstream.h"
 #include "upstream/upstream_kind.h"
 #include "upstream/ways/ways.h"
 
-#include <stdio.h>
-
 /* A caller that always has something more to write does not keep the others from resuming. */
 #define FLUSHES_MOST 1000
 
 enum target_error upstream_flush_for_resume(struct upstream *upstream, target_client client,
-                                            char *message, size_t size)
+                                            struct failure *failure)
 {
     const struct target_listener *listener = &upstream->listener;
-    if (size > 0)
-        message[0] = 0;
+    failure_clear(failure);
     bool wrote = true;
     for (int i = 0; wrote; i++) {
         enum target_state state = run_control_state(upstream->run);
@@ -24,34 +22,31 @@ enum target_error upstream_flush_for_resume(struct upstream *upstream, target_cl
             return state == TARGET_STATE_LOST ? TARGET_GONE : TARGET_RUNNING;
         wrote = false;
         if (listener->before_resume &&
-            !listener->before_resume(listener->context, client, &wrote, message, size))
+            !listener->before_resume(listener->context, client, &wrote, failure))
             return TARGET_FAILED;
         /* What goes past the stub's queue does not wait in it for the resume. */
         if (ways_drain(upstream->ways))
             wrote = true;
-        if (wrote && i == FLUSHES_MOST) {
-            snprintf(message, size, "other connections write without a pause");
-            return TARGET_FAILED;
-        }
+        if (wrote && i == FLUSHES_MOST)
+            return failure_set(failure, TARGET_FAILED, "other connections write without a pause");
     }
     return TARGET_OK;
 }
 
 static enum target_error resume(struct target *target, target_client client,
-                                enum target_resume kind, unsigned cpu, char *message, size_t size)
+                                enum target_resume kind, unsigned cpu, struct failure *failure)
 {
     struct upstream *upstream = upstream_of(target);
     ways_hold(upstream->ways);
-    enum target_error error = upstream_flush_for_resume(upstream, client, message, size);
+    enum target_error error = upstream_flush_for_resume(upstream, client, failure);
     if (error == TARGET_OK)
-        error = run_control_resume(upstream->run, client, kind, cpu, message, size);
+        error = run_control_resume(upstream->run, client, kind, cpu, failure);
     ways_release(upstream->ways);
     return error;
 }
 
 static enum target_error resume_packet(struct target *target, target_client client, uint64_t thread,
-                                       const void *payload, size_t length, char *message,
-                                       size_t message_size)
+                                       const void *payload, size_t length, struct failure *failure)
 {
     struct upstream *upstream = upstream_of(target);
     enum target_error error = upstream_ready(upstream);
@@ -61,10 +56,9 @@ static enum target_error resume_packet(struct target *target, target_client clie
     if (error != TARGET_OK)
         return error;
     ways_hold(upstream->ways);
-    error = upstream_flush_for_resume(upstream, client, message, message_size);
+    error = upstream_flush_for_resume(upstream, client, failure);
     if (error == TARGET_OK)
-        error = run_control_resume_packet(upstream->run, client, thread, payload, length, message,
-                                          message_size);
+        error = run_control_resume_packet(upstream->run, client, thread, payload, length, failure);
     ways_release(upstream->ways);
     return error;
 }

@@ -4,12 +4,13 @@
 
 #include "upstream/target.h"
 
+struct failure;
 struct upstream;
 
 /* Have everything written that must be in the target when it resumes. On TARGET_OK nothing is left,
  * and the caller must not suspend before it resumes. */
 enum target_error upstream_flush_for_resume(struct upstream *upstream, target_client client,
-                                            char *message, size_t size);
+                                            struct failure *failure);
 
 extern const struct target_run upstream_run;
 

@@ -168,9 +168,9 @@ struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *
     return &upstream->target;
 }
 
-enum target_error upstream_attach(struct target *target, char *message, size_t size)
+enum target_error upstream_attach(struct target *target, struct failure *failure)
 {
-    return upstream_attach_try(&whole_of(target)->attach, message, size);
+    return upstream_attach_try(&whole_of(target)->attach, failure);
 }
 
 void upstream_call_off(struct target *target)

@@ -10,8 +10,8 @@
 
 /* Nothing is connected yet: the target is lost. NULL when out of memory. */
 struct target *upstream_new(struct ev_loop *loop, const struct upstream_config *config);
-/* The first attach, in a task. On failure message (size bytes) says why, and nothing goes on. */
-enum target_error upstream_attach(struct target *target, char *message, size_t size);
+/* The first attach, in a task. On failure `failure` (not NULL) says why, and nothing goes on. */
+enum target_error upstream_attach(struct target *target, struct failure *failure);
 /* Have an attach that is under way, the first or one after a loss, fail soon; no other follows.
  * Before upstream_detach; never suspends. */
 void upstream_call_off(struct target *target);

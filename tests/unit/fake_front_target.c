@@ -92,8 +92,7 @@ static enum target_error packet(struct target *target, target_client client, uin
 }
 
 static enum target_error resume_packet(struct target *target, target_client client, uint64_t thread,
-                                       const void *payload, size_t length, char *message,
-                                       size_t size)
+                                       const void *payload, size_t length, struct failure *failure)
 {
     struct fake_front_target *stub = (struct fake_front_target *)target;
     bool wrote;
@@ -105,7 +104,7 @@ static enum target_error resume_packet(struct target *target, target_client clie
     do {
         wrote = false;
         if (!stub->fake.listener->before_resume(stub->fake.listener->context, client, &wrote,
-                                                message, size))
+                                                failure))
             return TARGET_FAILED;
     } while (wrote);
     ck_assert(buffer_printf(&stub->log, "resume %" PRIu64 ":%.*s\n", thread, (int)length,

@@ -1,5 +1,7 @@
 #include "fake_target.h"
 
+#include "base/failure.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,15 +287,14 @@ static enum target_error fake_write_physical(struct target *target, target_clien
 }
 
 static enum target_error fake_port_in(struct target *target, target_client client, uint16_t port,
-                                      unsigned size, uint32_t *value, char *message,
-                                      size_t message_size)
+                                      unsigned size, uint32_t *value, struct failure *failure)
 {
     struct fake_target *fake = fake_of(target);
     hook(fake, FAKE_PORT_IN, false);
     note(fake, FAKE_PORT_IN, client, 0, port, size, 0);
     enum target_error error = fake->state == TARGET_STATE_RUNNING ? TARGET_OK : countdown(fake);
     if (error == TARGET_FAILED)
-        snprintf(message, message_size, "the monitor printed: no");
+        failure_set(failure, TARGET_FAILED, "the monitor printed: no");
     *value = 0;
     for (unsigned i = 0; i < size && !error; i++)
         *value |= (uint32_t)fake->ports[port + i] << (8 * i);
@@ -301,8 +302,7 @@ static enum target_error fake_port_in(struct target *target, target_client clien
 }
 
 static enum target_error fake_port_out(struct target *target, target_client client, uint16_t port,
-                                       unsigned size, uint32_t value, char *message,
-                                       size_t message_size)
+                                       unsigned size, uint32_t value, struct failure *failure)
 {
     struct fake_target *fake = fake_of(target);
     hook(fake, FAKE_PORT_OUT, false);
@@ -310,17 +310,15 @@ static enum target_error fake_port_out(struct target *target, target_client clie
     enum target_error error = fake->state == TARGET_STATE_RUNNING ? TARGET_OK : countdown(fake);
     for (unsigned i = 0; i < size && !error; i++)
         fake->ports[port + i] = (uint8_t)(value >> (8 * i));
-    if (fake->port_complaint) {
-        snprintf(message, message_size, "%s", fake->port_complaint);
-        return TARGET_FAILED;
-    }
+    if (fake->port_complaint)
+        return failure_set(failure, TARGET_FAILED, "%s", fake->port_complaint);
     return error;
 }
 
 /* After the first that fails the way is lost: nothing is known of the rest. */
 static enum target_error fake_ports_out(struct target *target, target_client client,
                                         struct target_port_write *writes, size_t count,
-                                        char *message, size_t message_size)
+                                        struct failure *failure)
 {
     struct fake_target *fake = fake_of(target);
     enum target_error error = TARGET_OK;
@@ -332,11 +330,11 @@ static enum target_error fake_ports_out(struct target *target, target_client cli
     for (size_t i = 0; i < count; i++) {
         if (!error)
             error = fake_port_out(target, client, writes[i].port, writes[i].size, writes[i].value,
-                                  message, message_size);
+                                  failure);
         writes[i].error = error;
     }
     if (error)
-        snprintf(message, message_size, "the way was lost");
+        failure_set(failure, error, "the way was lost");
     return error;
 }
 
@@ -373,8 +371,7 @@ void fake_memory_changed(struct fake_target *fake)
 }
 
 static enum target_error fake_resume(struct target *target, target_client client,
-                                     enum target_resume how, unsigned cpu, char *message,
-                                     size_t message_size)
+                                     enum target_resume how, unsigned cpu, struct failure *failure)
 {
     struct fake_target *fake = fake_of(target);
     bool wrote = true;
@@ -386,8 +383,7 @@ static enum target_error fake_resume(struct target *target, target_client client
         ck_assert_int_lt(turn, 100);
         wrote = false;
         if (fake->listener && fake->listener->before_resume &&
-            !fake->listener->before_resume(fake->listener->context, client, &wrote, message,
-                                           message_size))
+            !fake->listener->before_resume(fake->listener->context, client, &wrote, failure))
             return TARGET_FAILED;
         if (fake->resume_error)
             return fake->resume_error;
@@ -401,10 +397,10 @@ static enum target_error fake_resume(struct target *target, target_client client
 
 static enum target_error fake_resume_packet(struct target *target, target_client client,
                                             uint64_t thread, const void *payload, size_t length,
-                                            char *message, size_t message_size)
+                                            struct failure *failure)
 {
     (void)thread, (void)payload, (void)length;
-    return fake_resume(target, client, TARGET_RESUME_GO, 0, message, message_size);
+    return fake_resume(target, client, TARGET_RESUME_GO, 0, failure);
 }
 
 static enum target_error fake_interrupt(struct target *target, target_client client)

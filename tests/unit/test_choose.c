@@ -38,10 +38,9 @@ static enum target_error runs(struct way *way, const struct way_transfer *transf
     return error;
 }
 
-static enum target_error port(struct way *way, struct way_port *access, char *message, size_t size)
+static enum target_error port(struct way *way, struct way_port *access, struct failure *failure)
 {
-    (void)message;
-    (void)size;
+    (void)failure;
     access->value = *(const unsigned char *)way->ops->name;
     return answer_of(way);
 }
@@ -230,10 +229,10 @@ START_TEST(ports_and_fills)
 {
     struct way_port access = {.port = 0x70, .size = 1};
     uint64_t done = 1;
-    ck_assert_int_eq(choose_port(&rows, &access, NULL, 0), TARGET_OK);
+    ck_assert_int_eq(choose_port(&rows, &access, NULL), TARGET_OK);
     ck_assert_str_eq(story, "ba");
     ck_assert_uint_eq(access.value, 'a');
-    ck_assert_int_eq(choose_ports_out(&rows, NULL, 0, NULL, 0), TARGET_UNSUPPORTED);
+    ck_assert_int_eq(choose_ports_out(&rows, NULL, 0, NULL), TARGET_UNSUPPORTED);
     b_answers = TARGET_OK;
     ck_assert_int_eq(choose_fill(&rows, 0, 8, 0, &done), TARGET_OK);
     ck_assert_uint_eq(done, 8);

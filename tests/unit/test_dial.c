@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/task.h"
 
 #include <check.h>
@@ -14,7 +15,7 @@
 static struct ev_loop *loop;
 static struct dial dialled;
 static struct endpoint target;
-static char message[512];
+static struct failure failure;
 static int fd;
 
 static struct endpoint parsed(const char *text)
@@ -36,13 +37,13 @@ static int listening(struct endpoint *endpoint)
 static void dialler(void *arg)
 {
     (void)arg;
-    fd = dial_endpoint(&dialled, &target, 30, message, sizeof message);
+    fd = dial_endpoint(&dialled, &target, 30, &failure);
 }
 
 /* Dial the target, and carry the other task out beside it; returns the descriptor or -1. */
 static int dial(task_fn *other)
 {
-    message[0] = 0;
+    failure_clear(&failure);
     fd = -2;
     dialled = (struct dial){0};
     ck_assert_ptr_nonnull(task_spawn(loop, "dial", dialler, NULL));
@@ -68,7 +69,7 @@ START_TEST(a_number_is_dialled)
 {
     target = parsed("tcp:127.0.0.1:0");
     int listener = listening(&target);
-    ck_assert_msg(dial(NULL) >= 0, "%s", message);
+    ck_assert_msg(dial(NULL) >= 0, "%s", failure.text);
     ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
     close(fd);
     close(listener);
@@ -80,7 +81,8 @@ START_TEST(a_refused_port_is_told)
     target = parsed("tcp:127.0.0.1:0");
     close(listening(&target));
     ck_assert_int_eq(dial(NULL), -1);
-    ck_assert_msg(strstr(message, "tcp:127.0.0.1:") && strstr(message, "refused"), "%s", message);
+    ck_assert_msg(strstr(failure.text, "tcp:127.0.0.1:") && strstr(failure.text, "refused"), "%s",
+                  failure.text);
 }
 END_TEST
 
@@ -90,7 +92,7 @@ START_TEST(each_address_of_a_name_is_tried)
     target = parsed("tcp:127.0.0.1:0");
     int listener = listening(&target);
     strcpy(target.host, "localhost");
-    ck_assert_msg(dial(NULL) >= 0, "%s", message);
+    ck_assert_msg(dial(NULL) >= 0, "%s", failure.text);
     close(fd);
     close(listener);
 }
@@ -100,7 +102,7 @@ START_TEST(an_unknown_name_is_told)
 {
     target = parsed("tcp:no-such-host.invalid:1");
     ck_assert_int_eq(dial(NULL), -1);
-    ck_assert_msg(strstr(message, "tcp:no-such-host.invalid:1: "), "%s", message);
+    ck_assert_msg(strstr(failure.text, "tcp:no-such-host.invalid:1: "), "%s", failure.text);
 }
 END_TEST
 
@@ -108,7 +110,7 @@ START_TEST(a_unix_socket_that_is_not_there_is_told)
 {
     target = parsed("unix:/nowhere/at/all.sock");
     ck_assert_int_eq(dial(NULL), -1);
-    ck_assert_msg(strstr(message, "No such file"), "%s", message);
+    ck_assert_msg(strstr(failure.text, "No such file"), "%s", failure.text);
 }
 END_TEST
 
@@ -122,7 +124,7 @@ START_TEST(a_name_that_is_asked_for_is_called_off)
 {
     target = parsed("tcp:no-such-host.invalid:1");
     ck_assert_int_eq(dial(call_off), -1);
-    ck_assert_msg(strstr(message, "called off"), "%s", message);
+    ck_assert_msg(strstr(failure.text, "called off"), "%s", failure.text);
     ck_assert(dialled.called_off);
 }
 END_TEST

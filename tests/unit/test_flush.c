@@ -375,14 +375,12 @@ END_TEST
 
 static enum space_error resume(struct session *session)
 {
-    char message[128] = "";
-    return session_resume(session, message, sizeof message);
+    return session_resume(session, NULL);
 }
 
 static enum space_error resume_packet(struct session *session)
 {
-    char message[128] = "";
-    return session_resume_packet(session, 0, "vCont;c", 7, message, sizeof message);
+    return session_resume_packet(session, 0, "vCont;c", 7, NULL);
 }
 
 static enum space_error set_execution_status(struct session *session)

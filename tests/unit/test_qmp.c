@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "upstream/link/qmp_facts.h"
@@ -33,7 +34,7 @@ static struct stage {
     int fd; /* the monitor's end */
     struct buffer heard;
     struct qmp *qmp;
-    char message[256];
+    struct failure failure;
     /* what the listener was told */
     unsigned events, closed;
     char last_event[64], reason[256];
@@ -184,15 +185,15 @@ static void hear_close(void)
 
 static void client_connect(void)
 {
-    enum target_error error = qmp_connect(stage.qmp, stage.message, sizeof stage.message);
-    ck_assert_msg(error == TARGET_OK, "%s", stage.message);
+    enum target_error error = qmp_connect(stage.qmp, &stage.failure);
+    ck_assert_msg(error == TARGET_OK, "%s", stage.failure.text);
     ck_assert(qmp_connected(stage.qmp));
 }
 
 static enum target_error execute(const char *command, json_t **result)
 {
-    stage.message[0] = '\0';
-    return qmp_execute(stage.qmp, command, NULL, result, stage.message, sizeof stage.message);
+    failure_clear(&stage.failure);
+    return qmp_execute(stage.qmp, command, NULL, result, &stage.failure);
 }
 
 /* The next call must be lost, for a reason that has those words in it. */
@@ -202,9 +203,9 @@ static void expect_gone(const char *words)
     enum target_error error = execute("query-status", &result);
     ck_assert_int_eq(error, TARGET_GONE);
     ck_assert_ptr_null(result);
-    ck_assert_msg(strstr(stage.message, words) != NULL, "'%s' is not in '%s'", words,
-                  stage.message);
-    ck_assert_str_eq(stage.reason, stage.message);
+    ck_assert_msg(strstr(stage.failure.text, words) != NULL, "'%s' is not in '%s'", words,
+                  stage.failure.text);
+    ck_assert_str_eq(stage.reason, stage.failure.text);
     ck_assert_uint_eq(stage.closed, 1);
     ck_assert(!qmp_connected(stage.qmp));
 }
@@ -248,7 +249,7 @@ static void good_client(void *arg)
 {
     json_t *result;
     struct buffer text = {0};
-    char message[8];
+    struct failure failure = {0};
     (void)arg;
     ck_assert_int_eq(execute("query-status", &result), TARGET_GONE); /* not yet connected */
     client_connect();
@@ -260,24 +261,21 @@ static void good_client(void *arg)
     ck_assert_str_eq(stage.last_event, "STOP");
 
     ck_assert(buffer_append(&text, "> ", 2));
-    ck_assert_int_eq(qmp_hmp(stage.qmp, 1, "info status", &text, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(qmp_hmp(stage.qmp, 1, "info status", &text, &failure), TARGET_OK);
     ck_assert_str_eq((const char *)buffer_bytes(&text), "> VM status: paused\r\n");
     ck_assert_uint_eq(text.length, 21);
     buffer_free(&text);
-    ck_assert_int_eq(qmp_hmp(stage.qmp, -1, "o /b 0x80 0x1", &text, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(qmp_hmp(stage.qmp, -1, "o /b 0x80 0x1", &text, &failure), TARGET_OK);
     ck_assert_uint_eq(text.length, 0);
     ck_assert_str_eq((const char *)buffer_bytes(&text), "");
 
     ck_assert_int_eq(execute("x", &result), TARGET_UNSUPPORTED);
     ck_assert_ptr_null(result);
-    ck_assert_int_eq(qmp_execute(stage.qmp, "y", json_object(), NULL, message, sizeof message),
-                     TARGET_FAILED);
-    ck_assert_str_eq(message, "no such");
+    ck_assert_int_eq(qmp_execute(stage.qmp, "y", json_object(), NULL, &failure), TARGET_FAILED);
+    ck_assert_str_eq(failure.text, "no such thing");
     /* no text, never sent */
     ck_assert_int_eq(execute("\xff", &result), TARGET_INVALID);
-    ck_assert_int_eq(qmp_hmp(stage.qmp, 0, "\xc3", &text, message, sizeof message), TARGET_INVALID);
+    ck_assert_int_eq(qmp_hmp(stage.qmp, 0, "\xc3", &text, &failure), TARGET_INVALID);
     buffer_free(&text);
     qmp_disconnect(stage.qmp, "bye");
     ck_assert_uint_eq(stage.closed, 1);
@@ -540,7 +538,7 @@ static void unfortunate_client(void *arg)
     expect_gone(misfortunes[misfortune].reason);
     /* and it stays so */
     ck_assert_int_eq(execute("query-status", NULL), TARGET_GONE);
-    ck_assert_ptr_nonnull(strstr(stage.message, misfortunes[misfortune].reason));
+    ck_assert_ptr_nonnull(strstr(stage.failure.text, misfortunes[misfortune].reason));
 }
 
 START_TEST(misfortune_after_greeting)
@@ -584,8 +582,9 @@ static void no_monitor(void *arg)
 static void refusing_client(void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(qmp_connect(stage.qmp, stage.message, sizeof stage.message), TARGET_GONE);
-    ck_assert_msg(strstr(stage.message, greetings[misfortune].reason) != NULL, "%s", stage.message);
+    ck_assert_int_eq(qmp_connect(stage.qmp, &stage.failure), TARGET_GONE);
+    ck_assert_msg(strstr(stage.failure.text, greetings[misfortune].reason) != NULL, "%s",
+                  stage.failure.text);
     ck_assert(!qmp_connected(stage.qmp));
     ck_assert_uint_eq(stage.closed, 0); /* it never was up */
 }
@@ -637,8 +636,8 @@ static void refusing_monitor(void *arg)
 static void refused_client(void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(qmp_connect(stage.qmp, stage.message, sizeof stage.message), TARGET_GONE);
-    ck_assert_str_eq(stage.message, "not today");
+    ck_assert_int_eq(qmp_connect(stage.qmp, &stage.failure), TARGET_GONE);
+    ck_assert_str_eq(stage.failure.text, "not today");
     ck_assert_uint_eq(stage.closed, 0);
 }
 
@@ -653,9 +652,9 @@ END_TEST
 static void unheard_client(void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(qmp_connect(stage.qmp, stage.message, sizeof stage.message), TARGET_GONE);
-    ck_assert_msg(strstr(stage.message, "is another client connected") != NULL, "%s",
-                  stage.message);
+    ck_assert_int_eq(qmp_connect(stage.qmp, &stage.failure), TARGET_GONE);
+    ck_assert_msg(strstr(stage.failure.text, "is another client connected") != NULL, "%s",
+                  stage.failure.text);
 }
 
 START_TEST(no_greeting)
@@ -670,7 +669,7 @@ static void chatting_monitor(void *arg)
 {
     (void)arg;
     monitor_accept();
-    while (stage.message[0] == '\0') {
+    while (stage.failure.text[0] == '\0') {
         say(EARLY);
         task_sleep(0.001);
     }
@@ -686,8 +685,8 @@ END_TEST
 static void unreachable_client(void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(qmp_connect(stage.qmp, stage.message, sizeof stage.message), TARGET_GONE);
-    ck_assert_msg(strstr(stage.message, stage.directory) != NULL, "%s", stage.message);
+    ck_assert_int_eq(qmp_connect(stage.qmp, &stage.failure), TARGET_GONE);
+    ck_assert_msg(strstr(stage.failure.text, stage.directory) != NULL, "%s", stage.failure.text);
     ck_assert_uint_eq(stage.closed, 0);
 }
 
@@ -804,8 +803,8 @@ static void long_client(void *arg)
     struct buffer text = {0};
     (void)arg;
     client_connect();
-    enum target_error error = qmp_hmp(stage.qmp, -1, "info", &text, stage.message, 256);
-    ck_assert_msg(error == TARGET_OK, "%s", stage.message);
+    enum target_error error = qmp_hmp(stage.qmp, -1, "info", &text, &stage.failure);
+    ck_assert_msg(error == TARGET_OK, "%s", stage.failure.text);
     ck_assert_uint_gt(text.length, QMP_LINE_MAX - 64);
     buffer_free(&text);
     qmp_disconnect(stage.qmp, "done");
@@ -888,7 +887,7 @@ static void textless_client(void *arg)
     struct buffer text = {0};
     (void)arg;
     client_connect();
-    ck_assert_int_eq(qmp_hmp(stage.qmp, 0, "info", &text, stage.message, 256), TARGET_FAILED);
+    ck_assert_int_eq(qmp_hmp(stage.qmp, 0, "info", &text, &stage.failure), TARGET_FAILED);
     ck_assert_uint_eq(text.length, 0);
     ck_assert(qmp_connected(stage.qmp));
     qmp_disconnect(stage.qmp, "done");
@@ -905,11 +904,10 @@ END_TEST
 
 static void lost_caller(void *arg)
 {
-    char message[64];
+    struct failure failure = {0};
     (void)arg;
-    ck_assert_int_eq(qmp_execute(stage.qmp, "wait", NULL, NULL, message, sizeof message),
-                     TARGET_GONE);
-    ck_assert_str_eq(message, "the test had enough");
+    ck_assert_int_eq(qmp_execute(stage.qmp, "wait", NULL, NULL, &failure), TARGET_GONE);
+    ck_assert_str_eq(failure.text, "the test had enough");
     ck_assert_uint_eq(stage.closed, 1); /* the listener knew it first */
     if (++stage.answers == 3)
         task_cond_broadcast(&stage.turn);
@@ -955,10 +953,9 @@ END_TEST
 /* Freed while calls wait, one for an answer, one for the greeting. */
 static void orphan(void *arg)
 {
-    char message[64];
+    struct failure failure = {0};
     (void)arg;
-    ck_assert_int_eq(qmp_execute(stage.qmp, "wait", NULL, NULL, message, sizeof message),
-                     TARGET_GONE);
+    ck_assert_int_eq(qmp_execute(stage.qmp, "wait", NULL, NULL, &failure), TARGET_GONE);
     ck_assert_uint_eq(stage.closed, 0);
     stage.answers++;
 }
@@ -992,10 +989,10 @@ END_TEST
 
 static void connecting_orphan(void *arg)
 {
-    char message[64];
+    struct failure failure = {0};
     (void)arg;
-    ck_assert_int_eq(qmp_connect(stage.qmp, message, sizeof message), TARGET_GONE);
-    ck_assert_str_eq(message, "called off");
+    ck_assert_int_eq(qmp_connect(stage.qmp, &failure), TARGET_GONE);
+    ck_assert_str_eq(failure.text, "called off");
     stage.answers++;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/task.h"
 #include "upstream/link/base64.h"
 
@@ -359,10 +360,10 @@ static void accept_client(void)
 
 static void connect_client(enum target_error expected)
 {
-    char message[256] = "";
-    enum target_error error = qtest_connect(stage.qtest, &stage.endpoint, message, sizeof message);
+    struct failure failure = {0};
+    enum target_error error = qtest_connect(stage.qtest, &stage.endpoint, &failure);
     ck_assert_int_eq(error, expected);
-    ck_assert_int_eq(expected != TARGET_OK, message[0] != 0);
+    ck_assert_int_eq(expected != TARGET_OK, failure.text[0] != 0);
 }
 
 static void qemu_answers_stores(void *arg)

@@ -2,6 +2,7 @@
  * rest the target is told to run when the machine does, and only then. */
 #include "upstream/upstream_target.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_machine.h"
@@ -48,14 +49,14 @@ static void on_state(void *context, enum target_state state, const char *text)
 static void call(void)
 {
     bool cancel = true;
+    struct failure failure = {0};
     char text[256];
     switch (draw(4)) {
     case 0:
-        (void)target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, text, sizeof text);
+        (void)target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure);
         break;
     case 1:
-        (void)target->run->resume(target, CLIENT, TARGET_RESUME_STEP, draw(MACHINE_CPUS), text,
-                                  sizeof text);
+        (void)target->run->resume(target, CLIENT, TARGET_RESUME_STEP, draw(MACHINE_CPUS), &failure);
         break;
     case 2:
         (void)target->run->wait(target, CLIENT, 0, &cancel, text, sizeof text);
@@ -128,8 +129,8 @@ static void walk_task(void *arg)
 {
     (void)arg;
     uint32_t seed = stage.seed;
-    char message[256] = "";
-    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+    struct failure failure = {0};
+    ck_assert_msg(upstream_attach(target, &failure) == TARGET_OK, "%s", failure.text);
     for (int number = 0; number < ROUNDS; number++) {
         stage.actors = 3;
         ck_assert_ptr_nonnull(task_spawn(stage.loop, "caller", caller_task, NULL));

@@ -2,6 +2,7 @@
  * as QEMU 7.2, 10.0 and 11.1 have them, and on odd ones. */
 #include "upstream/upstream_target.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_machine.h"
@@ -21,8 +22,8 @@ static bool finished;
 static void run_script(void *arg)
 {
     task_fn *script = *(task_fn **)arg;
-    char message[256] = "";
-    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+    struct failure failure = {0};
+    ck_assert_msg(upstream_attach(target, &failure) == TARGET_OK, "%s", failure.text);
     script(NULL);
     upstream_detach(target);
     fake_machine_stop(&machine);
@@ -229,13 +230,11 @@ SCRIPT(several_accesses_end_where_one_is_refused, as_new)
 
 SCRIPT(nothing_while_it_runs, as_new)
 {
-    char message[64];
+    struct failure failure = {0};
     uint8_t byte = 0;
     struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt = "unset";
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
                      TARGET_RUNNING);
     ck_assert_ptr_null(doubt);

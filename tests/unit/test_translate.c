@@ -2,6 +2,7 @@
  * its own. */
 #include "upstream/upstream_target.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_machine.h"
@@ -60,8 +61,8 @@ static void make_tables(void)
 static void run_script(void *arg)
 {
     (void)arg;
-    char message[256] = "";
-    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+    struct failure failure = {0};
+    ck_assert_msg(upstream_attach(target, &failure) == TARGET_OK, "%s", failure.text);
     stage.script(NULL);
     upstream_detach(target);
     fake_machine_stop(&machine);
@@ -229,23 +230,20 @@ static unsigned map_was_asked_of_the_stub(void)
 /* Each line of it would be a packet of the stub's. */
 SCRIPT(a_long_map_is_read_by_qmp_from_the_second_time_on)
 {
-    char message[256];
+    struct failure failure = {0};
     uint64_t last = MACHINE_RANGES + 16 * (UINT64_C(3000) - 1);
 
     machine.ranges = 3000;
     ck_assert_uint_eq(range_at(last + 3), last);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
     machine.ranges = 2998;
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, &failure), TARGET_OK);
     ck_assert_uint_eq(range_at(last + 3), last - 16); /* the hole behind them */
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 1);
     machine.ranges = 0;
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, &failure), TARGET_OK);
     range_at(0);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, &failure), TARGET_OK);
     range_at(0);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 2); /* a short one again by the quicker way */
 }
@@ -253,11 +251,10 @@ SCRIPT(a_long_map_is_read_by_qmp_from_the_second_time_on)
 /* A line of QMP has a bound, and one beyond it would cost the target. */
 SCRIPT(a_map_too_long_for_qmp_is_left_to_the_stub)
 {
-    char message[256];
+    struct failure failure = {0};
     machine.ranges = 40000;
     range_at(0);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 0, &failure), TARGET_OK);
     range_at(0);
     ck_assert_uint_eq(map_was_asked_of_the_stub(), 2);
 }

@@ -2,6 +2,7 @@
 #include "upstream/upstream_target.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_machine.h"
@@ -31,8 +32,8 @@ static struct stage {
 static struct fake_machine machine;
 static struct target *target;
 
-static bool on_before_resume(void *context, target_client client, bool *wrote, char *message,
-                             size_t size)
+static bool on_before_resume(void *context, target_client client, bool *wrote,
+                             struct failure *failure)
 {
     (void)context;
     ck_assert_uint_eq(client, stage.by_daemon ? 0 : CLIENT);
@@ -40,7 +41,7 @@ static bool on_before_resume(void *context, target_client client, bool *wrote, c
     *wrote = stage.dirty > 0;
     stage.dirty -= stage.dirty > 0;
     if (stage.call_off)
-        snprintf(message, size, "cannot be written");
+        failure_set(failure, TARGET_FAILED, "cannot be written");
     return !stage.call_off;
 }
 
@@ -115,8 +116,8 @@ static void play(task_fn *script, void (*prepare)(void))
 
 static void attach(void)
 {
-    char message[256] = "";
-    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+    struct failure failure = {0};
+    ck_assert_msg(upstream_attach(target, &failure) == TARGET_OK, "%s", failure.text);
 }
 
 static void until(enum target_state state)
@@ -179,12 +180,12 @@ SCRIPT(attach_to_a_machine_without_ports, big_endian)
 {
     unsigned size;
     uint32_t value;
-    char message[64];
+    struct failure failure = {0};
     attach();
     ck_assert(target->about->info(target)->big_endian && !target->about->info(target)->ports);
     ck_assert_int_eq(target->processors->pointer_size(target, CLIENT, 0, &size), TARGET_OK);
     ck_assert_uint_eq(size, 4);
-    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, &failure),
                      TARGET_UNSUPPORTED);
 }
 
@@ -203,24 +204,21 @@ static uint64_t monitor_calls(void)
 SCRIPT(ports_that_are_not_there_are_not_counted, big_endian)
 {
     uint32_t value;
-    char message[64];
+    struct failure failure = {0};
     attach();
-    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, &failure),
                      TARGET_UNSUPPORTED);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
-                     TARGET_UNSUPPORTED);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, &failure), TARGET_UNSUPPORTED);
     ck_assert_uint_eq(monitor_calls(), 0);
 }
 
 SCRIPT(ports_by_the_monitor_are_counted, NULL)
 {
+    struct failure failure = {0};
     uint32_t value;
-    char message[64];
     attach();
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
-                     TARGET_OK);
-    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, &failure), TARGET_OK);
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, &failure), TARGET_OK);
     ck_assert_uint_eq(monitor_calls(), 2);
 }
 
@@ -302,12 +300,12 @@ static void newer_running_no_qmp(void)
 
 static void refused(void)
 {
-    char message[512];
-    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_FAILED);
-    ck_assert_msg(strstr(message, "--found running or --found halted") &&
-                      strstr(message, "'cont' in its monitor") &&
-                      strstr(message, "QEMU 8.1.0 does not say"),
-                  "%s", message);
+    struct failure failure = {0};
+    ck_assert_int_eq(upstream_attach(target, &failure), TARGET_FAILED);
+    ck_assert_msg(strstr(failure.text, "--found running or --found halted") &&
+                      strstr(failure.text, "'cont' in its monitor") &&
+                      strstr(failure.text, "QEMU 8.1.0 does not say"),
+                  "%s", failure.text);
     ck_assert_int_eq(target->run->state(target), TARGET_STATE_LOST);
     ck_assert(!machine.running); /* as the message says */
 }
@@ -343,12 +341,10 @@ static void said_to_be_halted(void)
 
 SCRIPT(it_is_said_that_it_did_not_run, said_to_be_halted)
 {
-    char message[64];
+    struct failure failure = {0};
     attach();
     ck_assert_int_eq(target->run->state(target), TARGET_STATE_HALTED);
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     upstream_detach(target);
     ck_assert(!machine.running);
 }
@@ -401,11 +397,9 @@ SCRIPT(attach_halt_halts_and_detach_resumes, found_running_halt)
 
 SCRIPT(a_guest_found_halted_is_left_halted, NULL)
 {
-    char message[64];
+    struct failure failure = {0};
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     ck_assert(machine.running);
     upstream_detach(target);
     ck_assert(!machine.running);
@@ -419,9 +413,9 @@ static void unreachable(void)
 
 SCRIPT(an_unreachable_stub_is_named, unreachable)
 {
-    char message[256];
-    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_GONE);
-    ck_assert_ptr_nonnull(strstr(message, "nobody"));
+    struct failure failure = {0};
+    ck_assert_int_eq(upstream_attach(target, &failure), TARGET_GONE);
+    ck_assert_ptr_nonnull(strstr(failure.text, "nobody"));
     ck_assert_int_eq(target->run->state(target), TARGET_STATE_LOST);
     struct target_translation translation;
     ck_assert_int_eq(translate(0, 0, &translation), TARGET_GONE);
@@ -436,9 +430,9 @@ static void mute(void)
 
 SCRIPT(a_stub_that_falls_silent_while_attaching, mute)
 {
-    char message[256];
-    ck_assert_int_eq(upstream_attach(target, message, sizeof message), TARGET_GONE);
-    ck_assert_ptr_nonnull(strstr(message, "timed out"));
+    struct failure failure = {0};
+    ck_assert_int_eq(upstream_attach(target, &failure), TARGET_GONE);
+    ck_assert_ptr_nonnull(strstr(failure.text, "timed out"));
     ck_assert_uint_eq(stage.lost, 0); /* it never was there */
     ck_assert(machine.running);       /* our connect had halted it */
 }
@@ -451,9 +445,9 @@ static void no_status(void)
 
 SCRIPT(a_process_that_has_ended, no_status)
 {
-    char message[256];
-    ck_assert_int_ne(upstream_attach(target, message, sizeof message), TARGET_OK);
-    ck_assert_ptr_nonnull(strstr(message, "W00"));
+    struct failure failure = {0};
+    ck_assert_int_ne(upstream_attach(target, &failure), TARGET_OK);
+    ck_assert_ptr_nonnull(strstr(failure.text, "W00"));
 }
 
 /* Memory */
@@ -682,7 +676,7 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
 {
     struct target_translation out[3];
     const uint64_t pages[] = {0x1000, 0xd000, 0xf000};
-    char message[64];
+    struct failure failure = {0};
     uint8_t byte = 0;
     attach();
     machine.pages[0][1] = 0xe;
@@ -711,8 +705,7 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     epoch = target->processors->translation_epoch(target);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, &failure), TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     epoch = target->processors->translation_epoch(target);
     struct buffer reply = {0};
@@ -729,6 +722,7 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
 /* The same text is the same map: its BARs and its memory are not asked for again, its buses are. */
 SCRIPT(a_map_that_reads_as_before_is_kept, no_qmp)
 {
+    struct failure failure = {0};
     struct target_region region;
     char message[64];
     bool present = true;
@@ -739,8 +733,7 @@ SCRIPT(a_map_that_reads_as_before_is_kept, no_qmp)
     unsigned tree = fake_machine_count(&machine, INFO_MTREE);
     unsigned checked = fake_machine_count(&machine, GPA2HVA);
     ck_assert_uint_gt(checked, 0);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, &failure), TARGET_OK);
     ck_assert_int_eq(target->memory->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
     ck_assert_int_eq(region.kind, REGION_RAM);
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_MTREE), tree + 1);
@@ -752,9 +745,8 @@ SCRIPT(a_map_that_reads_as_before_is_kept, no_qmp)
     ck_assert_uint_eq(fake_machine_count(&machine, INFO_PCI), pci + 1);
     ck_assert_uint_eq(fake_machine_count(&machine, GPA2HVA), checked);
     /* What has run may be another machine, with the same memory. */
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, &failure),
+                     TARGET_OK);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, &(bool){false}, message, sizeof message),
                      TARGET_OK);
     ck_assert_int_eq(target->memory->classify(target, CLIENT, 0x2000, &region), TARGET_OK);
@@ -821,13 +813,11 @@ SCRIPT(a_32_bit_processor_has_32_bit_addresses, narrow)
 
 SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
 {
+    struct failure failure = {0};
     struct target_translation translation;
-    char message[64];
     uint8_t byte;
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     machine.pages[1][1] = 5;
     ck_assert_int_eq(translate(1, 0x1000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x5000);
@@ -846,43 +836,34 @@ SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
 
 SCRIPT(without_qmp_nothing_works_while_it_runs, no_qmp)
 {
+    struct failure failure = {0};
     struct target_translation translation;
-    char message[64];
     uint32_t value;
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     ck_assert_int_eq(translate(0, 0x1000, &translation), TARGET_RUNNING);
-    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
-                     TARGET_RUNNING);
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, &failure), TARGET_RUNNING);
 }
 
 /* Ports */
 
 SCRIPT(ports_by_one_command_each, NULL)
 {
+    struct failure failure = {0};
     uint32_t value = 0;
-    char message[64];
     attach();
     unsigned before = machine.logged;
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 0x5a, message, sizeof message),
-                     TARGET_OK);
-    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 0x5a, &failure), TARGET_OK);
+    ck_assert_int_eq(target->ports->in(target, CLIENT, 0x70, 1, &value, &failure), TARGET_OK);
     ck_assert_uint_eq(value, 0x5a);
     ck_assert_uint_eq(machine.logged - before, 2);
     machine.port_error = "'o' has failed: nonsense";
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, message, sizeof message),
-                     TARGET_FAILED);
-    ck_assert_str_eq(message, "'o' has failed: nonsense");
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x70, 1, 1, &failure), TARGET_FAILED);
+    ck_assert_str_eq(failure.text, "'o' has failed: nonsense");
     machine.port_error = NULL;
     /* Through QMP while it runs. */
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
-    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x71, 1, 3, message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
+    ck_assert_int_eq(target->ports->out(target, CLIENT, 0x71, 1, 3, &failure), TARGET_OK);
     ck_assert_uint_eq(machine.port[0x71], 3);
 }
 
@@ -890,13 +871,13 @@ SCRIPT(ports_by_one_command_each, NULL)
 
 SCRIPT(views_are_flushed_until_nothing_is_dirty, NULL)
 {
+    struct failure failure = {0};
     char message[64];
     attach();
     stage.dirty = 3;
     unsigned memory = stage.memory;
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 1, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 1, &failure),
+                     TARGET_OK);
     ck_assert_uint_eq(stage.flushes, 4);
     ck_assert_uint_gt(stage.memory, memory);
     ck_assert_uint_eq(fake_machine_count(&machine, "Hc2"), 1);
@@ -904,28 +885,24 @@ SCRIPT(views_are_flushed_until_nothing_is_dirty, NULL)
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
     stage.call_off = true;
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_FAILED);
-    ck_assert_str_eq(message, "cannot be written");
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure),
+                     TARGET_FAILED);
+    ck_assert_str_eq(failure.text, "cannot be written");
     ck_assert(!machine.running);
     stage.call_off = false;
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 2, message, sizeof message),
-        TARGET_INVALID);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 2, &failure),
+                     TARGET_INVALID);
 }
 
 SCRIPT(an_interrupt_at_once_after_a_resume, NULL)
 {
+    struct failure failure = {0};
     char message[128];
     attach();
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK); /* halted already */
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_RUNNING);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure),
+                     TARGET_RUNNING);
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
@@ -945,11 +922,10 @@ static void cancel_soon(void *arg)
 
 SCRIPT(waiting_ends_when_it_is_called_off, NULL)
 {
+    struct failure failure = {0};
     char message[64];
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 0.01, NULL, message, sizeof message),
                      TARGET_RUNNING);
     cancel = false;
@@ -975,9 +951,8 @@ static void read_for_long(void *arg)
 static void resume_behind(void *arg)
 {
     (void)arg;
-    char message[128];
-    busy.resumed =
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message);
+    struct failure failure = {0};
+    busy.resumed = target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure);
     busy.finished++;
 }
 
@@ -1008,13 +983,11 @@ SCRIPT(it_runs_from_the_moment_that_it_is_to, NULL)
 
 SCRIPT(others_halt_and_resume_it, NULL)
 {
-    char message[64];
+    struct failure failure = {0};
     uint8_t byte;
     struct target_span run = one(0x1000, &byte, 1);
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     fake_machine_run(&machine, false);
     until(TARGET_STATE_HALTED);
     unsigned memory = stage.memory;
@@ -1092,13 +1065,12 @@ SCRIPT(nothing_is_sent_while_it_may_run, NULL)
 /* A resume would halt it, and count as taken. */
 SCRIPT(a_resume_waits_while_it_may_run, NULL)
 {
-    char message[64];
+    struct failure failure = {0};
     attach();
     let_it_run_in_doubt();
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_RUNNING);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure),
+                     TARGET_RUNNING);
     ck_assert_int_eq(target->run->state(target), TARGET_STATE_RUNNING);
     ck_assert(machine.running);
     ck_assert_uint_eq(machine.bad, 0);
@@ -1122,13 +1094,13 @@ SCRIPT(the_end_of_the_monitor_while_it_may_run, NULL)
 
 SCRIPT(many_steps_and_late_events, NULL)
 {
+    struct failure failure = {0};
     char message[64];
     uint8_t byte;
     attach();
     for (int i = 0; i < 50; i++) {
-        ck_assert_int_eq(
-            target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, message, sizeof message),
-            TARGET_OK);
+        ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_STEP, 0, &failure),
+                         TARGET_OK);
         ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                          TARGET_OK);
         struct target_span run = one(0x1000, &byte, 1);
@@ -1139,20 +1111,21 @@ SCRIPT(many_steps_and_late_events, NULL)
 
 static void step_and_wait(unsigned cpu)
 {
+    struct failure failure = {0};
     char message[64];
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_STEP, cpu, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_STEP, cpu, &failure),
+                     TARGET_OK);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
 }
 
 static void packet_and_wait(const char *payload, uint64_t thread)
 {
+    struct failure failure = {0};
     char message[64];
-    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, thread, payload, strlen(payload),
-                                                message, sizeof message),
-                     TARGET_OK);
+    ck_assert_int_eq(
+        target->run->resume_packet(target, CLIENT, thread, payload, strlen(payload), &failure),
+        TARGET_OK);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);
 }
@@ -1288,6 +1261,7 @@ SCRIPT(the_end_of_the_monitor_is_the_end, NULL)
 
 SCRIPT(packets_that_must_not_pass, NULL)
 {
+    struct failure failure = {0};
     static const char *const refused[] = {
         "D",        "D;1",        "k",
         "vKill;1",  "c",          "s",
@@ -1300,7 +1274,6 @@ SCRIPT(packets_that_must_not_pass, NULL)
         "t",        "A",          "QStartNoAckMode",
     };
     struct buffer reply = {0};
-    char message[64];
     attach();
     unsigned before = machine.logged;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
@@ -1309,14 +1282,12 @@ SCRIPT(packets_that_must_not_pass, NULL)
                       "%s", refused[i]);
     ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 1, "", 0, &reply),
                      TARGET_INVALID);
-    ck_assert_int_eq(
-        target->run->resume_packet(target, CLIENT, 0, "bc", 2, message, sizeof message),
-        TARGET_INVALID);
-    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "D", 1, message, sizeof message),
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "bc", 2, &failure),
                      TARGET_INVALID);
-    ck_assert_int_eq(
-        target->run->resume_packet(target, CLIENT, 0, "vRun;x", 6, message, sizeof message),
-        TARGET_INVALID);
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "D", 1, &failure),
+                     TARGET_INVALID);
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "vRun;x", 6, &failure),
+                     TARGET_INVALID);
     ck_assert_uint_eq(machine.logged, before);
     ck_assert_int_eq(target->packets->packet_thread(target, CLIENT, 2, "m1000,2", 7, &reply),
                      TARGET_OK);
@@ -1327,12 +1298,12 @@ SCRIPT(packets_that_must_not_pass, NULL)
 
 SCRIPT(a_resume_in_a_clients_own_words, NULL)
 {
+    struct failure failure = {0};
     char message[128];
     attach();
     stage.dirty = 1;
-    ck_assert_int_eq(
-        target->run->resume_packet(target, CLIENT, 0, "vCont;c:1", 9, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume_packet(target, CLIENT, 0, "vCont;c:1", 9, &failure),
+                     TARGET_OK);
     ck_assert_uint_eq(stage.flushes, 2);
     ck_assert(machine.running);
     fake_machine_halt(&machine, "T05thread:02;");
@@ -1344,15 +1315,14 @@ SCRIPT(a_resume_in_a_clients_own_words, NULL)
 /* A stop reply may carry any number of registers, and what matters may come last. */
 SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
 {
+    struct failure failure = {0};
     char message[128], words[1000] = "T05";
     for (unsigned i = 0; i < 32; i++)
         snprintf(words + strlen(words), sizeof words - strlen(words), "%02x:%016x;", i, i);
     strcat(words, "thread:02;");
     ck_assert_uint_gt(strlen(words), 512);
     attach();
-    ck_assert_int_eq(
-        target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, message, sizeof message),
-        TARGET_OK);
+    ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     fake_machine_halt(&machine, words);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                      TARGET_OK);

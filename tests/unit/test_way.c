@@ -2,6 +2,7 @@
  * counted. */
 #include "upstream/upstream_target.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "fake_machine.h"
@@ -76,8 +77,8 @@ static bool finished;
 static void run_script(void *arg)
 {
     task_fn *script = *(task_fn **)arg;
-    char message[256] = "";
-    ck_assert_msg(upstream_attach(target, message, sizeof message) == TARGET_OK, "%s", message);
+    struct failure failure = {0};
+    ck_assert_msg(upstream_attach(target, &failure) == TARGET_OK, "%s", failure.text);
     script(NULL);
     upstream_detach(target);
     fake_machine_stop(&machine);

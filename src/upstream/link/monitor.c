@@ -2,10 +2,11 @@
 #include "upstream/link/monitor.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/hex.h"
+#include "upstream/link/monitor_text.h"
 #include "upstream/link/qmp.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const char prefix[] = "qRcmd,";
@@ -23,7 +24,7 @@ size_t monitor_payload(char *payload, const char *command)
 
 static enum target_error run_by_stub(const struct monitor *monitor, target_client client,
                                      unsigned monitor_cpu, const char *command, struct buffer *text,
-                                     char *message, size_t size)
+                                     struct failure *failure)
 {
     struct buffer payload = {0};
     struct buffer reply = {0};
@@ -48,8 +49,8 @@ static enum target_error run_by_stub(const struct monitor *monitor, target_clien
     if (error == TARGET_OK && reply.length == 0)
         error = TARGET_UNSUPPORTED;
     else if (error == TARGET_OK && strcmp((const char *)buffer_bytes(&reply), "OK") != 0) {
-        snprintf(message, size, "the stub answered '%.60s'", buffer_bytes(&reply));
-        error = TARGET_FAILED;
+        error = failure_set(failure, TARGET_FAILED, "the stub answered '%.60s'",
+                            (const char *)buffer_bytes(&reply));
     }
 done:
     buffer_free(&payload);
@@ -59,36 +60,38 @@ done:
 
 enum target_error monitor_run(const struct monitor *monitor, target_client client,
                               unsigned monitor_cpu, const char *command, struct buffer *text,
-                              char *message, size_t size)
+                              struct failure *failure)
 {
     struct rsp_client *rsp = monitor->rsp;
-    if (size > 0)
-        message[0] = 0;
+    failure_clear(failure);
     enum target_error error = TARGET_RUNNING;
     if (!rsp_client_connected(rsp))
         return TARGET_GONE;
     if (!rsp_client_running(rsp))
-        error = run_by_stub(monitor, client, monitor_cpu, command, text, message, size);
+        error = run_by_stub(monitor, client, monitor_cpu, command, text, failure);
     if (error == TARGET_RUNNING && monitor->qmp && qmp_connected(monitor->qmp)) {
-        error = qmp_hmp(monitor->qmp, (int)monitor_cpu - 1, command, text, message, size);
+        error = qmp_hmp(monitor->qmp, (int)monitor_cpu - 1, command, text, failure);
     }
-    if (error != TARGET_OK && size > 0 && message[0] == 0)
-        snprintf(message, size, "%s", target_error_text(error));
+    if (error != TARGET_OK)
+        failure_complete(failure, error, target_error_text(error));
     return error;
 }
 
 enum target_error monitor_run_long(const struct monitor *monitor, target_client client,
-                                   const char *command, struct buffer *text, char *message,
-                                   size_t size)
+                                   const char *command, struct buffer *text,
+                                   struct failure *failure)
 {
     if (monitor->qmp && qmp_connected(monitor->qmp) && rsp_client_connected(monitor->rsp) &&
-        qmp_hmp(monitor->qmp, -1, command, text, message, size) == TARGET_OK)
+        qmp_hmp(monitor->qmp, -1, command, text, failure) == TARGET_OK)
         return TARGET_OK;
     buffer_clear(text);
-    return monitor_run(monitor, client, 0, command, text, message, size);
+    return monitor_run(monitor, client, 0, command, text, failure);
 }
 
-const char *monitor_printed(const struct buffer *text)
+enum target_error monitor_complaint(const struct buffer *text, struct failure *failure)
 {
-    return text->length > 0 ? (const char *)buffer_bytes(text) : "";
+    char said[FAILURE_SIZE];
+    if (monitor_text_message(buffer_text(text), said, sizeof said)[0] == '\0')
+        return TARGET_OK;
+    return failure_set(failure, TARGET_FAILED, "%s", said);
 }

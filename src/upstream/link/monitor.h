@@ -7,6 +7,7 @@
 #include "upstream/types.h"
 
 struct buffer;
+struct failure;
 struct qmp;
 
 struct monitor {
@@ -21,17 +22,18 @@ struct monitor {
  * sent twice. */
 enum target_error monitor_run(const struct monitor *monitor, target_client client,
                               unsigned monitor_cpu, const char *command, struct buffer *text,
-                              char *message, size_t size);
+                              struct failure *failure);
 
 /* The same for a command that changes nothing and prints much, whichever processor: by QMP where it
  * is there. The stub sends each line as a packet of its own, QMP sends the text as one. text is
  * empty at first. */
 enum target_error monitor_run_long(const struct monitor *monitor, target_client client,
-                                   const char *command, struct buffer *text, char *message,
-                                   size_t size);
+                                   const char *command, struct buffer *text,
+                                   struct failure *failure);
 
-/* What was printed, as a string. */
-const char *monitor_printed(const struct buffer *text);
+/* What was printed by a command that prints nothing when all went well: TARGET_FAILED, with that as
+ * one short line in failure; TARGET_OK where it is nothing but white space. */
+enum target_error monitor_complaint(const struct buffer *text, struct failure *failure);
 
 /* As a request that is to be submitted by the caller: payload (MONITOR_PAYLOAD_SIZE bytes) for a
  * short command line made here. Returns its length. */

@@ -23,6 +23,11 @@ static const struct width *width_of(uint16_t port, unsigned size)
     return NULL;
 }
 
+bool monitor_text_port_valid(uint16_t port, unsigned size, uint32_t value)
+{
+    return width_of(port, size) && (size == 4 || value >> (8 * size) == 0);
+}
+
 bool monitor_text_port_in(char *line, uint16_t port, unsigned size)
 {
     const struct width *width = width_of(port, size);
@@ -35,7 +40,7 @@ bool monitor_text_port_in(char *line, uint16_t port, unsigned size)
 bool monitor_text_port_out(char *line, uint16_t port, unsigned size, uint32_t value)
 {
     const struct width *width = width_of(port, size);
-    if (!width || (size < 4 && value >> (8 * size)))
+    if (!monitor_text_port_valid(port, size, value))
         return false;
     snprintf(line, MONITOR_LINE_SIZE, "o /%c 0x%x 0x%" PRIx32, width->letter, port, value);
     return true;

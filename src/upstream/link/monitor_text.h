@@ -11,10 +11,12 @@
 /* Room for any line made here, NUL included. */
 #define MONITOR_LINE_SIZE 64
 
-/* The `i` and `o` commands for one access of size bytes (1, 2 or 4) into line (MONITOR_LINE_SIZE
+/* Can there be such an access? size: bytes. False for any but 1, 2 or 4, for a port that would pass
+ * 0xffff and for a value that does not fit size. */
+bool monitor_text_port_valid(uint16_t port, unsigned size, uint32_t value);
+/* The `i` and `o` commands for one access into line (MONITOR_LINE_SIZE
  * bytes). The size is always spelled out: the monitor would else take that of its previous command.
- * False for any other size, for a port that would pass 0xffff and for a value that does not fit
- * size. */
+ * False where there can be no such access. */
 bool monitor_text_port_in(char *line, uint16_t port, unsigned size);
 bool monitor_text_port_out(char *line, uint16_t port, unsigned size, uint32_t value);
 /* The answer to monitor_text_port_in of the same port and size. False where text is anything else.

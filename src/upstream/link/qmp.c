@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/endpoint.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/stream.h"
 #include "base/task.h"
@@ -11,8 +12,6 @@
 
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -25,8 +24,7 @@ struct waiter {
     bool done;
     enum target_error error;
     json_t *result;
-    char *message; /* the caller's */
-    size_t message_size;
+    struct failure *failure; /* the caller's */
 };
 
 struct qmp {
@@ -42,20 +40,6 @@ struct qmp {
     size_t users;           /* calls under way */
     bool freed;
 };
-
-static enum target_error fail(enum target_error error, char *message, size_t size,
-                              const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static enum target_error fail(enum target_error error, char *message, size_t size,
-                              const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (message && size)
-        vsnprintf(message, size, format, arguments);
-    va_end(arguments);
-    return error;
-}
 
 static void waiter_finish(struct qmp *qmp, struct waiter *waiter, enum target_error error)
 {
@@ -78,8 +62,7 @@ static void on_failed(void *context)
     qmp->greeted = qmp->ready = false;
     DL_FOREACH_SAFE(qmp->waiters, waiter, next)
     {
-        fail(TARGET_GONE, waiter->message, waiter->message_size, "%s", reason);
-        waiter_finish(qmp, waiter, TARGET_GONE);
+        waiter_finish(qmp, waiter, failure_set(waiter->failure, TARGET_GONE, "%s", reason));
     }
     log_debug("target", "qmp: closed: %s", reason);
     if (was_ready && qmp->listener.closed && !qmp->freed)
@@ -153,9 +136,9 @@ static void take_answer(struct qmp *qmp, json_t *object)
     if (qmp->waiters->next)
         stream_heard(&qmp->stream);
     if (error) {
-        fail(TARGET_FAILED, waiter->message, waiter->message_size, "%s", text);
-        waiter_finish(qmp, waiter,
-                      strcmp(class, "CommandNotFound") == 0 ? TARGET_UNSUPPORTED : TARGET_FAILED);
+        enum target_error code =
+            strcmp(class, "CommandNotFound") == 0 ? TARGET_UNSUPPORTED : TARGET_FAILED;
+        waiter_finish(qmp, waiter, failure_set(waiter->failure, code, "%s", text));
         return;
     }
     waiter->result = json_incref(json_object_get(object, "return"));
@@ -286,11 +269,10 @@ static void qmp_leave(struct qmp *qmp)
 }
 
 /* Suspend until the answer with that id is there, or the connection is gone. */
-static enum target_error wait_for(struct qmp *qmp, uint64_t id, json_t **result, char *message,
-                                  size_t size)
+static enum target_error wait_for(struct qmp *qmp, uint64_t id, json_t **result,
+                                  struct failure *failure)
 {
-    struct waiter waiter = {
-        .task = task_self(), .id = id, .message = message, .message_size = size};
+    struct waiter waiter = {.task = task_self(), .id = id, .failure = failure};
     stream_owe(&qmp->stream, true);
     DL_APPEND(qmp->waiters, &waiter);
     while (!waiter.done)
@@ -303,7 +285,7 @@ static enum target_error wait_for(struct qmp *qmp, uint64_t id, json_t **result,
 }
 
 static enum target_error execute(struct qmp *qmp, const char *command, json_t *arguments,
-                                 json_t **result, char *message, size_t size)
+                                 json_t **result, struct failure *failure)
 {
     uint64_t id = ++qmp->last_id;
     json_t *request = json_object();
@@ -324,7 +306,7 @@ static enum target_error execute(struct qmp *qmp, const char *command, json_t *a
         line = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     if (!line)
-        return fail(TARGET_INVALID, message, size, "the monitor command is no text");
+        return failure_set(failure, TARGET_INVALID, "the monitor command is no text");
 
     log_trace("target", "qmp > %s", line);
     size_t length = strlen(line);
@@ -333,89 +315,89 @@ static enum target_error execute(struct qmp *qmp, const char *command, json_t *a
     bool appended = buffer_append(&qmp->stream.out, line, length + 1);
     free(line);
     if (!appended)
-        return fail(TARGET_NO_MEMORY, message, size, "out of memory");
+        return failure_set(failure, TARGET_NO_MEMORY, "out of memory");
     stream_flush_later(&qmp->stream);
-    return wait_for(qmp, id, result, message, size);
+    return wait_for(qmp, id, result, failure);
 }
 
 enum target_error qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
-                              json_t **result, char *message, size_t size)
+                              json_t **result, struct failure *failure)
 {
     if (!qmp->ready) {
         if (result)
             *result = NULL;
         json_decref(arguments);
-        return fail(TARGET_GONE, message, size, "the monitor is not connected%s%s",
-                    qmp->stream.reason[0] ? ": " : "", qmp->stream.reason);
+        return failure_set(failure, TARGET_GONE, "the monitor is not connected%s%s",
+                           qmp->stream.reason[0] ? ": " : "", qmp->stream.reason);
     }
     qmp->users++;
-    enum target_error error = execute(qmp, command, arguments, result, message, size);
+    enum target_error error = execute(qmp, command, arguments, result, failure);
     qmp_leave(qmp);
     return error;
 }
 
 enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct buffer *text,
-                          char *message, size_t size)
+                          struct failure *failure)
 {
     json_t *arguments = json_pack("{s:s}", "command-line", command), *result;
     if (arguments && cpu >= 0 &&
         json_object_set_new(arguments, "cpu-index", json_integer(cpu)) != 0) {
         json_decref(arguments);
-        return fail(TARGET_NO_MEMORY, message, size, "out of memory");
+        return failure_set(failure, TARGET_NO_MEMORY, "out of memory");
     }
     if (!arguments)
-        return fail(TARGET_INVALID, message, size, "the monitor command is no text");
+        return failure_set(failure, TARGET_INVALID, "the monitor command is no text");
     enum target_error error =
-        qmp_execute(qmp, "human-monitor-command", arguments, &result, message, size);
+        qmp_execute(qmp, "human-monitor-command", arguments, &result, failure);
     if (error)
         return error;
     if (!json_is_string(result)) {
         error =
-            fail(TARGET_FAILED, message, size, "the monitor answered something other than text");
+            failure_set(failure, TARGET_FAILED, "the monitor answered something other than text");
     } else {
         if (!buffer_append(text, json_string_value(result), json_string_length(result)) ||
             !buffer_terminate(text))
-            error = fail(TARGET_NO_MEMORY, message, size, "out of memory");
+            error = failure_set(failure, TARGET_NO_MEMORY, "out of memory");
     }
     json_decref(result);
     return error;
 }
 
 /* What qmp_connect does, once it is alone. */
-static enum target_error open_session(struct qmp *qmp, char *message, size_t size)
+static enum target_error open_session(struct qmp *qmp, struct failure *failure)
 {
-    char reason[512];
-    int fd = stream_dial(&qmp->stream, &qmp->endpoint, message, size);
+    struct failure refused = {0};
+    int fd = stream_dial(&qmp->stream, &qmp->endpoint, failure);
     if (fd < 0)
-        return TARGET_GONE;
+        return failure_recode(failure, TARGET_GONE);
     stream_adopt(&qmp->stream, fd);
 
-    enum target_error error = wait_for(qmp, 0, NULL, message, size);
+    enum target_error error = wait_for(qmp, 0, NULL, failure);
     /* it may have closed between the greeting and this task's turn */
     if (error == TARGET_OK && qmp->stream.fd < 0)
-        error = fail(TARGET_GONE, message, size, "%s", qmp->stream.reason);
+        error = failure_set(failure, TARGET_GONE, "%s", qmp->stream.reason);
     if (error)
         return error;
-    error = execute(qmp, "qmp_capabilities", NULL, NULL, reason, sizeof reason);
+    error = execute(qmp, "qmp_capabilities", NULL, NULL, &refused);
     if (error == TARGET_OK && qmp->stream.fd < 0)
-        error = fail(TARGET_GONE, reason, sizeof reason, "%s", qmp->stream.reason);
+        error = failure_set(&refused, TARGET_GONE, "%s", qmp->stream.reason);
     if (error) {
-        stream_fail(&qmp->stream, "the monitor refuses to negotiate: %s", reason);
-        return fail(TARGET_GONE, message, size, "%s", reason);
+        stream_fail(&qmp->stream, "the monitor refuses to negotiate: %s", refused.text);
+        return failure_set(failure, TARGET_GONE, "%s", refused.text);
     }
     qmp->ready = true;
     return TARGET_OK;
 }
 
-enum target_error qmp_connect(struct qmp *qmp, char *message, size_t size)
+enum target_error qmp_connect(struct qmp *qmp, struct failure *failure)
 {
     enum target_error error = TARGET_OK;
     qmp->users++;
     task_mutex_lock(&qmp->opening);
     if (qmp->freed)
-        error = fail(TARGET_GONE, message, size, "called off");
+        error = failure_set(failure, TARGET_GONE, "called off");
     else if (!qmp->ready)
-        error = open_session(qmp, message, size);
+        error = open_session(qmp, failure);
     task_mutex_unlock(&qmp->opening);
     qmp_leave(qmp);
     return error;

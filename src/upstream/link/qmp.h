@@ -4,7 +4,7 @@
  *
  * Many tasks may call at once: requests go out in the order of the calls, answers are matched by
  * id, events are handed out in between. What is read is not trusted: anything that is no QMP closes
- * the connection, and every waiting call returns TARGET_GONE with the reason in its message. */
+ * the connection, and every waiting call returns TARGET_GONE with the reason in its failure. */
 #ifndef SB_UPSTREAM_LINK_QMP_H
 #define SB_UPSTREAM_LINK_QMP_H
 
@@ -18,6 +18,7 @@
 
 struct buffer;
 struct endpoint;
+struct failure;
 struct qmp;
 
 /* The longest line taken from the monitor, in bytes without its end. `info mtree -f` of a large
@@ -49,8 +50,8 @@ void qmp_free(struct qmp *qmp);
 
 /* Connect, take the greeting, negotiate capabilities. TARGET_OK at once when connected already;
  * of several tasks at once one connects and the others get its outcome. May be called again after a
- * close. TARGET_GONE when unreachable, silent or no QMP; message (size bytes) says which. */
-enum target_error qmp_connect(struct qmp *qmp, char *message, size_t size);
+ * close. TARGET_GONE when unreachable, silent or no QMP; failure says which. */
+enum target_error qmp_connect(struct qmp *qmp, struct failure *failure);
 /* True between a qmp_connect that returned TARGET_OK and the close. */
 bool qmp_connected(const struct qmp *qmp);
 void qmp_disconnect(struct qmp *qmp, const char *reason);
@@ -66,15 +67,15 @@ uint64_t qmp_heard(const struct qmp *qmp);
 bool qmp_silent_since(const struct qmp *qmp, uint64_t heard);
 
 /* One command. Steals arguments (an object, or NULL for none). *result becomes a new reference on
- * TARGET_OK, NULL otherwise; result may be NULL. TARGET_FAILED: QEMU answered an error, message is
- * its description; TARGET_UNSUPPORTED: QEMU does not know the command; TARGET_GONE: not connected,
- * or lost while waiting; TARGET_INVALID: command or arguments are no UTF-8. */
+ * TARGET_OK, NULL otherwise; result may be NULL. TARGET_FAILED: QEMU answered an error, failure
+ * has its description; TARGET_UNSUPPORTED: QEMU does not know the command; TARGET_GONE: not
+ * connected, or lost while waiting; TARGET_INVALID: command or arguments are no UTF-8. */
 enum target_error qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
-                              json_t **result, char *message, size_t size);
+                              json_t **result, struct failure *failure);
 /* One line for the human monitor; cpu < 0: the monitor's default processor, else that one (for this
  * command only). What it printed is appended to text, with a NUL behind it that is not counted. The
  * human monitor reports its errors in that text as well. */
 enum target_error qmp_hmp(struct qmp *qmp, int cpu, const char *command, struct buffer *text,
-                          char *message, size_t size);
+                          struct failure *failure);
 
 #endif

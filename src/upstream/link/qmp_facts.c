@@ -10,9 +10,7 @@
 static json_t *ask(struct qmp *qmp, const char *command)
 {
     json_t *answer = NULL;
-    char message[128];
-    if (!qmp || !qmp_connected(qmp) ||
-        qmp_execute(qmp, command, NULL, &answer, message, sizeof message) != TARGET_OK)
+    if (!qmp || !qmp_connected(qmp) || qmp_execute(qmp, command, NULL, &answer, NULL) != TARGET_OK)
         return NULL;
     return answer;
 }

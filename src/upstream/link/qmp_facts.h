@@ -2,9 +2,6 @@
 #ifndef SB_UPSTREAM_LINK_QMP_FACTS_H
 #define SB_UPSTREAM_LINK_QMP_FACTS_H
 
-#include "base/endpoint.h"
-#include "upstream/types.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/dial.h"
+#include "base/failure.h"
 #include "base/stream.h"
 #include "base/task.h"
 #include "upstream/link/base64.h"
@@ -397,28 +398,27 @@ enum target_error qtest_run(struct qtest *qtest, struct qtest_request *requests,
 
 /* Connecting */
 
-enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint, char *message,
-                                size_t size)
+enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint,
+                                struct failure *failure)
 {
     struct qtest_request order = {.verb = QTEST_ORDER};
     struct dial dial = {0}; /* QEMU listens on a private socket: there is nothing to call off */
     qtest_close(qtest);
     uint64_t closes = qtest->closes;
-    int fd = dial_endpoint(&dial, endpoint, qtest->stream.timeout, message, size);
+    int fd = dial_endpoint(&dial, endpoint, qtest->stream.timeout, failure);
     if (fd < 0)
-        return TARGET_GONE;
+        return failure_recode(failure, TARGET_GONE);
     if (qtest->closes != closes) {
         close(fd);
-        snprintf(message, size, "called off");
-        return TARGET_GONE;
+        return failure_set(failure, TARGET_GONE, "called off");
     }
     stream_adopt(&qtest->stream, fd);
     enum target_error error = qtest_run(qtest, &order, 1);
     if (error != TARGET_OK)
-        snprintf(message, size, "qtest does not answer; perhaps it serves another client");
-    else
-        qtest->big_endian = order.value == 1;
-    return error;
+        return failure_set(failure, error,
+                           "qtest does not answer; perhaps it serves another client");
+    qtest->big_endian = order.value == 1;
+    return TARGET_OK;
 }
 
 void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll)

@@ -22,6 +22,7 @@
 struct buffer;
 struct endpoint;
 struct busy_poll;
+struct failure;
 struct qtest;
 
 /* The most bytes of one read or write, by measurement: QEMU searches all that it has of a line
@@ -73,8 +74,8 @@ void qtest_free(struct qtest *qtest);
 
 /* Connect, in a task; TARGET_OK when QEMU has answered. QEMU serves one client at a time: another
  * one waits, and is given up after the time-out. */
-enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint, char *message,
-                                size_t size);
+enum target_error qtest_connect(struct qtest *qtest, const struct endpoint *endpoint,
+                                struct failure *failure);
 /* Stay awake while an answer is waited for that comes soon. NULL, as at first: do not. */
 void qtest_set_busy_poll(struct qtest *qtest, struct busy_poll *poll);
 bool qtest_connected(const struct qtest *qtest);

@@ -5,6 +5,7 @@
 #include "upstream/link/rsp_client.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/task.h"
 #include "upstream/link/process.h"
 #include "upstream/link/rsp_queue.h"
@@ -20,7 +21,7 @@
  * whoever finds it after our sudden death finds it as everybody expects. */
 #define IDLE_AFTER 0.1
 /* What puts it there. */
-#define LEAVE_SPACE "Qqemu.PhyMemMode:0"
+#define LEAVE_SPACE RSP_MODES_SPACE "0"
 
 struct rsp_client {
     struct ev_loop *loop;
@@ -45,7 +46,7 @@ static void do_later(struct rsp_client *client)
 
 void rsp_client_fail(struct rsp_client *client, const char *format, ...)
 {
-    char reason[STREAM_REASON_SIZE];
+    char reason[FAILURE_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
@@ -160,7 +161,7 @@ static void on_event(void *context, enum packet_event event)
 static bool is_awaited(const void *context)
 {
     const struct rsp_client *client = context;
-    return client->queue.flight.first || rsp_run_stop_owed(&client->queue.run);
+    return rsp_queue_owed(&client->queue);
 }
 
 static void on_failed(void *context)
@@ -258,11 +259,11 @@ void rsp_client_adopt(struct rsp_client *client, int fd)
 }
 
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
-                                     char *message, size_t size)
+                                     struct failure *failure)
 {
-    int fd = rsp_wire_dial(&client->wire, endpoint, message, size);
+    int fd = rsp_wire_dial(&client->wire, endpoint, failure);
     if (fd < 0)
-        return TARGET_GONE;
+        return failure_recode(failure, TARGET_GONE);
     rsp_client_adopt(client, fd);
     return TARGET_OK;
 }

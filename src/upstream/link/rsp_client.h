@@ -28,6 +28,7 @@
 struct buffer;
 struct busy_poll;
 struct endpoint;
+struct failure;
 struct rsp_client;
 struct run_state;
 
@@ -43,7 +44,7 @@ void rsp_client_free(struct rsp_client *client);
 /* Connect, in a task. Starts with acks, one request in flight, the target halted, all modes
  * unknown. */
 enum target_error rsp_client_connect(struct rsp_client *client, const struct endpoint *endpoint,
-                                     char *message, size_t size);
+                                     struct failure *failure);
 /* As rsp_client_connect with a socket that is connected; takes it over. */
 void rsp_client_adopt(struct rsp_client *client, int fd);
 bool rsp_client_connected(const struct rsp_client *client);
@@ -98,14 +99,14 @@ bool rsp_client_busy(const struct rsp_client *client);
  * it is not known whether a step was made. */
 bool rsp_client_resuming(const struct rsp_client *client);
 
-/* Run state. running: what others did to the target. Set halted, one stop reply that is still under
- * way is taken silently. Set running, requests that were not sent fail with TARGET_RUNNING; there
- * must be none in flight. */
 bool rsp_client_running(const struct rsp_client *client);
+/* What others did to the target. Set halted, one stop reply that is still under way is taken
+ * silently. Set running, requests that were not sent fail with TARGET_RUNNING; there must be none
+ * in flight. */
+void rsp_client_set_running(struct rsp_client *client, bool running);
 /* Another may have let the target run: until the doubt is over nothing is sent, for the first byte
  * would halt the target, and the packet would be lost. */
 void rsp_client_doubt(struct rsp_client *client, bool doubted);
-void rsp_client_set_running(struct rsp_client *client, bool running);
 /* Send the interrupt byte to a running target, or right behind a resume that waits, once for each
  * stop; never suspends. */
 void rsp_client_interrupt(struct rsp_client *client);

@@ -77,7 +77,7 @@ struct rsp_switch *rsp_switch_new(const struct rsp_modes *modes, enum rsp_mode_k
     operation->payload = payload;
     switch (kind) {
     case RSP_MODE_SPACE:
-        snprintf(payload, size, "Qqemu.PhyMemMode:%" PRIu64, value);
+        snprintf(payload, size, RSP_MODES_SPACE "%" PRIu64, value);
         break;
     case RSP_MODE_THREAD:
         snprintf(payload, size, "Hg%" PRIx64, value);

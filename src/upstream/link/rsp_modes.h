@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The request that switches the space; its number follows, as of RSP_MODE_SPACE. */
+#define RSP_MODES_SPACE "Qqemu.PhyMemMode:"
+
 #define RSP_UNKNOWN     UINT64_MAX
 #define RSP_PROVEN_MOST 64
 

@@ -95,11 +95,10 @@ void rsp_wire_free(struct rsp_wire *wire)
     stream_free(&wire->stream);
 }
 
-int rsp_wire_dial(struct rsp_wire *wire, const struct endpoint *endpoint, char *message,
-                  size_t size)
+int rsp_wire_dial(struct rsp_wire *wire, const struct endpoint *endpoint, struct failure *failure)
 {
     wire->heard = false;
-    return stream_dial(&wire->stream, endpoint, message, size);
+    return stream_dial(&wire->stream, endpoint, failure);
 }
 
 void rsp_wire_adopt(struct rsp_wire *wire, int fd)

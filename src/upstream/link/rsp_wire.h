@@ -39,8 +39,7 @@ void rsp_wire_init(struct rsp_wire *wire, struct ev_loop *loop, double timeout,
 void rsp_wire_free(struct rsp_wire *wire);
 
 /* As stream_dial, and nothing has been heard yet. */
-int rsp_wire_dial(struct rsp_wire *wire, const struct endpoint *endpoint, char *message,
-                  size_t size);
+int rsp_wire_dial(struct rsp_wire *wire, const struct endpoint *endpoint, struct failure *failure);
 /* Begin on a connected socket, with acks. */
 void rsp_wire_adopt(struct rsp_wire *wire, int fd);
 void rsp_wire_set_acks(struct rsp_wire *wire, bool acks);

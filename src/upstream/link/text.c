@@ -82,16 +82,6 @@ bool text_decimal(struct text *text, unsigned *number)
     return true;
 }
 
-bool text_fail(char *message, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (size)
-        vsnprintf(message, size, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
 void text_note(struct text_notes *notes, const char *format, ...)
 {
     if (!notes || notes->count++ >= TEXT_NOTES_MOST)

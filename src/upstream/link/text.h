@@ -41,7 +41,4 @@ struct text_notes {
 void text_note(struct text_notes *notes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Format message, where size allows; returns false, so that it can end a function. */
-bool text_fail(char *message, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 #endif

@@ -2,11 +2,13 @@
 #include "upstream/machine/attach.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/hex.h"
 #include "upstream/link/monitor.h"
 #include "upstream/link/monitor_text.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/qmp_facts.h"
+#include "upstream/link/rsp_modes.h"
 #include "upstream/machine/architecture.h"
 #include "upstream/machine/byte_order.h"
 #include "upstream/machine/qemu_version.h"
@@ -35,11 +37,6 @@ static enum target_error ask(struct stub *stub, struct buffer *reply, const char
     if (strcmp(payload, "?") == 0)
         operation.kind = RSP_STATUS;
     return rsp_client_call(stub->rsp, &operation, reply);
-}
-
-static const char *text_of(const struct buffer *reply)
-{
-    return reply->length > 0 ? (const char *)buffer_bytes(reply) : "";
 }
 
 /* Is that feature ("QStartNoAckMode+") in the list? */
@@ -75,7 +72,7 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
         ask(stub, reply, "qSupported:xmlRegisters=i386,arm,mips;swbreak+;hwbreak+;vContSupported+");
     if (error != TARGET_OK)
         return error;
-    const char *list = text_of(reply);
+    const char *list = buffer_text(reply);
     size_t size = packet_size(list);
     free(stub->features);
     stub->features = strdup(list);
@@ -87,12 +84,12 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
     stub->read_most = (size - FRAMING) / 2;
     if (no_acks) {
         error = ask(stub, reply, "QStartNoAckMode");
-        if (error == TARGET_OK && strcmp(text_of(reply), "OK") == 0)
+        if (error == TARGET_OK && strcmp(buffer_text(reply), "OK") == 0)
             rsp_client_set_acks(stub->rsp, false);
     }
     if (error == TARGET_OK)
         error = ask(stub, reply, "qqemu.Supported");
-    if (error == TARGET_OK && strstr(text_of(reply), "PhyMemMode")) {
+    if (error == TARGET_OK && strstr(buffer_text(reply), "PhyMemMode")) {
         stub->qemu = stub->has_monitor = stub->has_physical = true;
         stub->read_most = size / 2; /* QEMU's own bound, its replies may be longer */
     }
@@ -102,14 +99,14 @@ static enum target_error ask_features(struct stub *stub, struct buffer *reply, b
 /* What a former client has left behind in QEMU: it outlives the connection. */
 static enum target_error clear_leftovers(struct stub *stub, struct buffer *reply)
 {
-    enum target_error error = ask(stub, reply, "Qqemu.PhyMemMode:0");
+    enum target_error error = ask(stub, reply, RSP_MODES_SPACE "0");
     if (error != TARGET_OK)
         return error;
-    rsp_client_set_spaces(stub->rsp, strcmp(text_of(reply), "OK") == 0);
+    rsp_client_set_spaces(stub->rsp, strcmp(buffer_text(reply), "OK") == 0);
     /* The default way to step: everything that is supported, interrupts and timers held off. */
     error = ask(stub, reply, "qqemu.sstepbits");
     uint64_t bits = 0;
-    for (const char *at = strchr(text_of(reply), '='); error == TARGET_OK && at;
+    for (const char *at = strchr(buffer_text(reply), '='); error == TARGET_OK && at;
          at = strchr(at, '=')) {
         uint64_t bit;
         at++;
@@ -125,19 +122,18 @@ static enum target_error clear_leftovers(struct stub *stub, struct buffer *reply
 }
 
 /* The stop reply, which also makes QEMU forget the breakpoints of a former client. */
-static enum target_error ask_status(struct stub *stub, struct buffer *reply, char *message,
-                                    size_t size)
+static enum target_error ask_status(struct stub *stub, struct buffer *reply,
+                                    struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "?");
-    const char *text = text_of(reply);
-    if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S') {
-        snprintf(message, size, "the target is not there to be debugged ('?' gives '%.40s')", text);
-        return TARGET_FAILED;
-    }
+    const char *text = buffer_text(reply);
+    if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S')
+        return failure_set(failure, TARGET_FAILED,
+                           "the target is not there to be debugged ('?' gives '%.40s')", text);
     snprintf(stub->stop, sizeof stub->stop, "%s", text);
     if (error == TARGET_OK)
         error = ask(stub, reply, "vCont?");
-    text = text_of(reply);
+    text = buffer_text(reply);
     if (error == TARGET_OK && strncmp(text, "vCont", strlen("vCont")) == 0)
         stub->vcont = has_feature(text, "c") && has_feature(text, "s");
     return error;
@@ -164,16 +160,15 @@ static bool add_threads(struct stub *stub, const char *list)
     return list == end;
 }
 
-static enum target_error ask_threads(struct stub *stub, struct buffer *reply, char *message,
-                                     size_t size)
+static enum target_error ask_threads(struct stub *stub, struct buffer *reply,
+                                     struct failure *failure)
 {
     enum target_error error = ask(stub, reply, "qfThreadInfo");
-    while (error == TARGET_OK && text_of(reply)[0] == 'm') {
-        if (!add_threads(stub, text_of(reply))) {
-            snprintf(message, size, "the stub's list of threads is no such list: '%.40s'",
-                     text_of(reply));
-            return TARGET_FAILED;
-        }
+    while (error == TARGET_OK && buffer_text(reply)[0] == 'm') {
+        if (!add_threads(stub, buffer_text(reply)))
+            return failure_set(failure, TARGET_FAILED,
+                               "the stub's list of threads is no such list: '%.40s'",
+                               buffer_text(reply));
         error = ask(stub, reply, "qsThreadInfo");
     }
     if (error == TARGET_OK && stub->processors == 0) {
@@ -207,7 +202,7 @@ static enum target_error ask_document(struct stub *stub, struct buffer *reply, c
         snprintf(payload, sizeof payload, "qXfer:features:read:%s:%zx,%zx", name,
                  document->text.length, chunk);
         error = ask(stub, reply, payload);
-        const char *part = text_of(reply);
+        const char *part = buffer_text(reply);
         if (error != TARGET_OK || (part[0] != 'm' && part[0] != 'l'))
             break;
         more = part[0] == 'm' && reply->length > 1;
@@ -246,7 +241,7 @@ static enum target_error ask_build(struct stub *stub, struct buffer *reply)
 {
     static const char start[] = "name:qemu-system-";
     enum target_error error = ask(stub, reply, "qGDBServerVersion");
-    const char *text = text_of(reply);
+    const char *text = buffer_text(reply);
     if (error == TARGET_OK && strncmp(text, start, strlen(start)) == 0) {
         text += strlen(start);
         size_t length = strcspn(text, ";");
@@ -261,9 +256,7 @@ static enum target_error ask_build(struct stub *stub, struct buffer *reply)
 static void ask_qmp(struct stub *stub, struct qmp *qmp)
 {
     json_t *result = NULL;
-    char message[128];
-    if (stub->build[0] == 0 &&
-        qmp_execute(qmp, "query-target", NULL, &result, message, sizeof message) == TARGET_OK) {
+    if (stub->build[0] == 0 && qmp_execute(qmp, "query-target", NULL, &result, NULL) == TARGET_OK) {
         const char *name = json_string_value(json_object_get(result, "arch"));
         if (name)
             snprintf(stub->build, sizeof stub->build, "%s", name);
@@ -317,7 +310,7 @@ static enum target_error ask_binary(struct stub *stub, struct buffer *reply)
 static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.rsp = stub->rsp};
-    char message[128], version[32];
+    char version[32];
     snprintf(stub->version, sizeof stub->version, "GDB stub");
     if (!stub->has_monitor)
         return TARGET_OK;
@@ -326,11 +319,10 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
         return TARGET_OK;
     }
     buffer_clear(reply);
-    enum target_error error =
-        monitor_run(&monitor, 0, 0, "info version", reply, message, sizeof message);
+    enum target_error error = monitor_run(&monitor, 0, 0, "info version", reply, NULL);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
         error = TARGET_OK;
-    const char *text = text_of(reply);
+    const char *text = buffer_text(reply);
     snprintf(stub->version, sizeof stub->version, "QEMU %.*s", (int)strspn(text, "0123456789."),
              text);
     return error;
@@ -339,15 +331,13 @@ static enum target_error ask_version(struct stub *stub, struct qmp *qmp, struct 
 static enum target_error ask_run_state(struct stub *stub, struct qmp *qmp, struct buffer *reply)
 {
     struct monitor monitor = {.rsp = stub->rsp};
-    char message[128];
     bool running;
     if (!stub->has_monitor || qmp_facts_status(qmp, stub->status, sizeof stub->status))
         return TARGET_OK;
     buffer_clear(reply);
-    enum target_error error =
-        monitor_run(&monitor, 0, 0, "info status", reply, message, sizeof message);
+    enum target_error error = monitor_run(&monitor, 0, 0, "info status", reply, NULL);
     if (error == TARGET_OK &&
-        !monitor_text_parse_status(text_of(reply), &running, stub->status, sizeof stub->status))
+        !monitor_text_parse_status(buffer_text(reply), &running, stub->status, sizeof stub->status))
         stub->status[0] = 0;
     return error == TARGET_FAILED || error == TARGET_UNSUPPORTED ? TARGET_OK : error;
 }
@@ -364,24 +354,24 @@ static enum found find_out(const struct stub *stub, bool told_of_stop)
     return FOUND_UNKNOWN;
 }
 
-enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
-                              char *message, size_t size)
+enum target_error attach_stub(struct stub *stub, unsigned depth, enum found *found,
+                              struct failure *failure)
 {
     struct buffer reply = {0};
     bool description = false;
     struct rsp_client *rsp = stub->rsp;
+    struct qmp *qmp = stub->monitor.qmp;
     attach_forget(stub);
     *stub = (struct stub){.rsp = rsp, .monitor = stub->monitor};
-    if (size > 0)
-        message[0] = 0;
+    failure_clear(failure);
     enum target_error error = ask_features(stub, &reply, &description);
     bool told_of_stop = rsp_client_strays(rsp) > 0;
     if (error == TARGET_OK)
-        error = ask_status(stub, &reply, message, size);
+        error = ask_status(stub, &reply, failure);
     if (error == TARGET_OK && stub->qemu)
         error = clear_leftovers(stub, &reply);
     if (error == TARGET_OK)
-        error = ask_threads(stub, &reply, message, size);
+        error = ask_threads(stub, &reply, failure);
     if (error == TARGET_OK && description)
         error = ask_description(stub, &reply);
     if (error == TARGET_OK && stub->qemu)
@@ -399,10 +389,11 @@ enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth
     *found = find_out(stub, told_of_stop);
     set_architecture(stub);
     rsp_client_set_depth(rsp, depth != 0 ? depth : stub->qemu ? QEMU_DEPTH : 1);
-    if (error != TARGET_OK && size > 0 && message[0] == 0)
-        snprintf(message, size, "%s",
-                 error == TARGET_GONE && rsp_client_reason(rsp)[0] ? rsp_client_reason(rsp)
-                                                                   : target_error_text(error));
+    if (error != TARGET_OK)
+        failure_complete(failure, error,
+                         error == TARGET_GONE && rsp_client_reason(rsp)[0]
+                             ? rsp_client_reason(rsp)
+                             : target_error_text(error));
     buffer_free(&reply);
     return error;
 }

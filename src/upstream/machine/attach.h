@@ -7,15 +7,15 @@
 #include "upstream/machine/stub.h"
 #include "upstream/types.h"
 
-struct qmp;
+struct failure;
 
 /* In a task, on a connection that was just made. Fills in stub (all but stub->rsp), tells stub->rsp
  * what the stub can take, clears what a former client left (breakpoints, the physical space, how
- * it steps). depth: requests in flight, 0 for the default. qmp may be NULL.
+ * it steps). depth: requests in flight, 0 for the default.
  * *found: what the stub gives away of the guest before the connect, whatever the outcome.
- * On failure message says why. */
-enum target_error attach_stub(struct stub *stub, struct qmp *qmp, unsigned depth, enum found *found,
-                              char *message, size_t size);
+ * On failure `failure` says why. */
+enum target_error attach_stub(struct stub *stub, unsigned depth, enum found *found,
+                              struct failure *failure);
 /* Free what attach_stub allocated. */
 void attach_forget(struct stub *stub);
 

@@ -16,11 +16,9 @@ static enum byte_order order_of(bool big_endian)
 static bool property(struct qmp *qmp, const char *path, const char *name, bool *value)
 {
     json_t *result = NULL;
-    char message[128];
     json_t *arguments = json_pack("{s:s, s:s}", "path", path, "property", name);
-    bool good =
-        qmp_execute(qmp, "qom-get", arguments, &result, message, sizeof message) == TARGET_OK &&
-        json_is_boolean(result);
+    bool good = qmp_execute(qmp, "qom-get", arguments, &result, NULL) == TARGET_OK &&
+                json_is_boolean(result);
     *value = good && json_is_true(result);
     json_decref(result);
     return good;
@@ -30,11 +28,9 @@ void byte_order_ask_processor(struct stub *stub, struct qmp *qmp)
 {
     const struct architecture *built = architecture_find(stub->build);
     json_t *processors = NULL;
-    char message[128];
     bool value;
     if (!built || (built->order != ORDER_OF_BUILD && built->order != ORDER_OF_MACHINE) ||
-        qmp_execute(qmp, "query-cpus-fast", NULL, &processors, message, sizeof message) !=
-            TARGET_OK)
+        qmp_execute(qmp, "query-cpus-fast", NULL, &processors, NULL) != TARGET_OK)
         return;
     const char *path =
         json_string_value(json_object_get(json_array_get(processors, 0), "qom-path"));

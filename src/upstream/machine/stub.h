@@ -53,6 +53,12 @@ static inline uint64_t stub_memory_thread(const struct stub *stub, unsigned cpu)
     return stub->qemu && cpu < stub->processors ? stub->threads[cpu] : 0;
 }
 
+/* Does the target run, as far as its stub is concerned? */
+static inline bool stub_running(const struct stub *stub)
+{
+    return rsp_client_running(stub->rsp);
+}
+
 /* For rsp_operation.monitor_cpu. */
 static inline unsigned stub_monitor_cpu(const struct stub *stub, unsigned cpu)
 {

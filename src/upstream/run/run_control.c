@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "rsp/stop_reply.h"
@@ -255,8 +256,7 @@ static bool check_once(struct run_control *run)
     /* QEMU may take the question before a resume that it has not acknowledged. */
     bool resuming = rsp_client_resuming(run->stub->rsp);
     json_t *result = NULL;
-    char message[256];
-    if (qmp_execute(run->qmp, "query-status", NULL, &result, message, sizeof message) != TARGET_OK)
+    if (qmp_execute(run->qmp, "query-status", NULL, &result, NULL) != TARGET_OK)
         return true;
     bool answered = json_is_boolean(json_object_get(result, "running"));
     bool running = json_is_true(json_object_get(result, "running"));
@@ -316,11 +316,11 @@ static void check(struct run_control *run)
 static void stop_task(void *arg)
 {
     struct run_control *run = arg;
-    char message[256];
-    if (qmp_execute(run->qmp, "stop", NULL, NULL, message, sizeof message) == TARGET_OK) {
+    struct failure failure = {0};
+    if (qmp_execute(run->qmp, "stop", NULL, NULL, &failure) == TARGET_OK) {
         check(run);
     } else {
-        log_warning(ROOM, "the target cannot be halted: %s", message);
+        log_warning(ROOM, "the target cannot be halted: %s", failure.text);
         goes_on(run);
     }
     run->stopping = false;
@@ -386,7 +386,7 @@ static void resume_packet(struct run_control *run, struct rsp_operation *operati
 }
 
 static enum target_error resume(struct run_control *run, struct rsp_operation *operation,
-                                char *message, size_t size)
+                                struct failure *failure)
 {
     struct buffer reply = {0};
     const struct stub *stub = run->stub;
@@ -398,9 +398,9 @@ static enum target_error resume(struct run_control *run, struct rsp_operation *o
                              stub->processors == 1 ? stub->threads[0] : 0);
     enum target_error error = rsp_client_call(run->stub->rsp, operation, &reply);
     if (error == TARGET_FAILED || error == TARGET_UNSUPPORTED)
-        snprintf(message, size, "the stub refused '%.*s'",
-                 operation->length < 60 ? (int)operation->length : 60,
-                 (const char *)operation->payload);
+        failure_set(failure, error, "the stub refused '%.*s'",
+                    operation->length < 60 ? (int)operation->length : 60,
+                    (const char *)operation->payload);
     buffer_free(&reply);
     /* Who waits has taken it for running since it was asked for. */
     if (error != TARGET_OK)
@@ -418,8 +418,7 @@ static enum target_error may_resume(const struct run_control *run)
 }
 
 enum target_error run_control_resume(struct run_control *run, target_client client,
-                                     enum target_resume kind, unsigned cpu, char *message,
-                                     size_t size)
+                                     enum target_resume kind, unsigned cpu, struct failure *failure)
 {
     enum target_error error = may_resume(run);
     if (error == TARGET_OK && cpu >= run->stub->processors)
@@ -429,12 +428,12 @@ enum target_error run_control_resume(struct run_control *run, target_client clie
     char payload[80];
     struct rsp_operation operation = {.client = client};
     resume_packet(run, &operation, kind, cpu, payload, sizeof payload);
-    return resume(run, &operation, message, size);
+    return resume(run, &operation, failure);
 }
 
 enum target_error run_control_resume_packet(struct run_control *run, target_client client,
                                             uint64_t thread, const void *payload, size_t length,
-                                            char *message, size_t size)
+                                            struct failure *failure)
 {
     enum target_error error = may_resume(run);
     if (error != TARGET_OK)
@@ -444,7 +443,7 @@ enum target_error run_control_resume_packet(struct run_control *run, target_clie
                                       .escape = true,
                                       .client = client,
                                       .continue_thread = thread};
-    return resume(run, &operation, message, size);
+    return resume(run, &operation, failure);
 }
 
 const char *run_control_stop_reply(const struct run_control *run)

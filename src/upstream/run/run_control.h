@@ -9,6 +9,7 @@
 
 #include <ev.h>
 
+struct failure;
 struct qmp;
 struct run_control;
 struct run_state;
@@ -42,14 +43,15 @@ void run_control_refused(struct run_control *run, const char *reply);
 /* What QMP says. */
 void run_control_event(struct run_control *run, const char *name);
 
-/* Resume or step, in a task. Returns when the stub has taken it. */
+/* Resume or step, in a task. Returns when the stub has taken it. failure may be NULL; it is
+ * set where there is more to say than the code does. */
 enum target_error run_control_resume(struct run_control *run, target_client client,
-                                     enum target_resume kind, unsigned cpu, char *message,
-                                     size_t size);
+                                     enum target_resume kind, unsigned cpu,
+                                     struct failure *failure);
 /* The same in a client's own words; thread: what Hc names, 0: any. */
 enum target_error run_control_resume_packet(struct run_control *run, target_client client,
                                             uint64_t thread, const void *payload, size_t length,
-                                            char *message, size_t size);
+                                            struct failure *failure);
 /* As target_run.stop_reply. */
 const char *run_control_stop_reply(const struct run_control *run);
 enum target_error run_control_interrupt(struct run_control *run);

@@ -199,17 +199,16 @@ enum target_error ask_pages_by_monitor(struct stub *stub, target_client client, 
     struct buffer text = {0};
     enum target_error error = TARGET_OK;
     for (size_t i = 0; i < count && error == TARGET_OK; i++) {
-        char line[MONITOR_LINE_SIZE], message[128];
+        char line[MONITOR_LINE_SIZE];
         uint64_t physical = 0;
         if (out[i].error != TARGET_FAILED)
             continue;
         monitor_text_gva2gpa(line, pages[i]);
         buffer_clear(&text);
-        error = monitor_run(&stub->monitor, client, stub_monitor_cpu(stub, cpu), line, &text,
-                            message, sizeof message);
+        error = monitor_run(&stub->monitor, client, stub_monitor_cpu(stub, cpu), line, &text, NULL);
         if (error != TARGET_OK)
             break;
-        switch (monitor_text_parse_gva2gpa(monitor_printed(&text), &physical)) {
+        switch (monitor_text_parse_gva2gpa(buffer_text(&text), &physical)) {
         case MONITOR_MAPPED:
             known_answer(&out[i], true, physical & TARGET_PAGE_MASK);
             break;

@@ -85,11 +85,6 @@ bool fresh_map_secure(const struct fresh_map *fresh)
     return fresh->secure;
 }
 
-static bool running(const struct fresh_map *fresh)
-{
-    return rsp_client_running(fresh->stub->rsp);
-}
-
 /* What went wrong on the way to the monitor, and cannot be helped. Others leave an empty answer. */
 static bool is_final(enum target_error error)
 {
@@ -100,12 +95,10 @@ static bool is_final(enum target_error error)
 static enum target_error ask_map(struct fresh_map *fresh, target_client client, const char *command,
                                  struct buffer *text)
 {
-    char message[128];
     enum target_error error =
         fresh->text >= LONG_TEXT && fresh->text < TOO_LONG_TEXT
-            ? monitor_run_long(&fresh->stub->monitor, client, command, text, message,
-                               sizeof message)
-            : monitor_run(&fresh->stub->monitor, client, 0, command, text, message, sizeof message);
+            ? monitor_run_long(&fresh->stub->monitor, client, command, text, NULL)
+            : monitor_run(&fresh->stub->monitor, client, 0, command, text, NULL);
     if (error != TARGET_OK)
         buffer_clear(text);
     return is_final(error) ? error : TARGET_OK;
@@ -142,13 +135,12 @@ static enum target_error ask_place(struct fresh_map *fresh, target_client client
                                    struct place *place)
 {
     struct buffer text = {0};
-    char line[MONITOR_LINE_SIZE], message[128];
+    char line[MONITOR_LINE_SIZE];
     *place = (struct place){.what = MONITOR_HOST_UNKNOWN};
     monitor_text_gpa2hva(line, physical);
-    enum target_error error =
-        monitor_run(&fresh->stub->monitor, client, 0, line, &text, message, sizeof message);
+    enum target_error error = monitor_run(&fresh->stub->monitor, client, 0, line, &text, NULL);
     if (error == TARGET_OK)
-        place->what = monitor_text_parse_gpa2hva(monitor_printed(&text), physical, &place->host,
+        place->what = monitor_text_parse_gpa2hva(buffer_text(&text), physical, &place->host,
                                                  place->name, sizeof place->name);
     buffer_free(&text);
     return is_final(error) ? error : TARGET_OK;
@@ -211,7 +203,7 @@ static bool checked_before(const struct fresh_map *fresh, const struct buffer *t
 static bool remember_checked(struct fresh_map *fresh, const struct buffer *tree)
 {
     buffer_clear(&fresh->checked);
-    return buffer_append(&fresh->checked, monitor_printed(tree), tree->length);
+    return buffer_append(&fresh->checked, buffer_text(tree), tree->length);
 }
 
 static enum target_error pci_by_text(struct fresh_map *fresh, target_client client,
@@ -219,7 +211,7 @@ static enum target_error pci_by_text(struct fresh_map *fresh, target_client clie
 {
     struct buffer text = {0};
     enum target_error error = ask_map(fresh, client, "info pci", &text);
-    const char *printed = monitor_printed(&text);
+    const char *printed = buffer_text(&text);
     if (strncmp(printed, "unknown command", strlen("unknown command")) == 0)
         printed = ""; /* this machine knows no PCI */
     if (error == TARGET_OK && !pci_bars_parse(bars, printed, notes))
@@ -233,9 +225,8 @@ static enum target_error load_pci(struct fresh_map *fresh, target_client client,
 {
     struct qmp *qmp = fresh->stub->monitor.qmp;
     json_t *answer = NULL;
-    char message[128];
     if (!qmp || !qmp_connected(qmp) ||
-        qmp_execute(qmp, "query-pci", NULL, &answer, message, sizeof message) != TARGET_OK)
+        qmp_execute(qmp, "query-pci", NULL, &answer, NULL) != TARGET_OK)
         return pci_by_text(fresh, client, bars, notes);
     bool taken = pci_bars_take(bars, answer, notes);
     json_decref(answer);
@@ -254,7 +245,7 @@ static enum target_error make_map(struct fresh_map *fresh, target_client client,
 {
     struct memory_map made = {0};
     enum target_error error = TARGET_OK;
-    if (!memory_map_parse(&made, monitor_printed(tree), ADDRESS_SPACE, bars, notes))
+    if (!memory_map_parse(&made, buffer_text(tree), ADDRESS_SPACE, bars, notes))
         return TARGET_NO_MEMORY;
     if (!made.distrusted && !checked_before(fresh, tree))
         error = check_memory(fresh, client, &made, notes);
@@ -291,7 +282,7 @@ static enum target_error load_map(struct fresh_map *fresh, target_client client)
     if (error == TARGET_OK) {
         fresh->text = tree.length;
         /* in the name of an address space, or of its root: one of them may be damaged */
-        fresh->secure = strstr(monitor_printed(&tree), "secure-memory") != NULL;
+        fresh->secure = strstr(buffer_text(&tree), "secure-memory") != NULL;
         /* A BAR that moves where its device answers moves a line. */
         if (!fresh->of_checked || !checked_before(fresh, &tree))
             error = make_all(fresh, client, &tree);
@@ -314,7 +305,7 @@ enum target_error fresh_map_load(struct fresh_map *fresh, target_client client)
         uint64_t changes = fresh->changes;
         error = load_map(fresh, client);
         /* A running guest can move its map at any time: good for this call only. */
-        if (error == TARGET_OK && running(fresh))
+        if (error == TARGET_OK && stub_running(fresh->stub))
             break;
         fresh->valid = error == TARGET_OK && fresh->changes == changes;
     }
@@ -423,7 +414,7 @@ static enum target_error fresh_buses(struct fresh_map *fresh, target_client clie
     struct pci_bars bars = {0};
     struct text_notes notes = {0};
     uint64_t changes = fresh->changes;
-    if (fresh->buses_changes == changes && !running(fresh))
+    if (fresh->buses_changes == changes && !stub_running(fresh->stub))
         return TARGET_OK;
     enum target_error error = load_pci(fresh, client, &bars, &notes);
     if (error == TARGET_OK) {

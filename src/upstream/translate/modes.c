@@ -2,6 +2,7 @@
 #include "upstream/translate/modes.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/hex.h"
 
 #include <stdlib.h>
@@ -56,20 +57,14 @@ void modes_free(struct modes *modes)
     free(modes);
 }
 
-static bool running(const struct modes *modes)
-{
-    return rsp_client_running(modes->stub->rsp);
-}
-
 /* The monitor's text is the same while the target runs. */
 static enum target_error efer_by_monitor(struct modes *modes, target_client client, unsigned cpu,
                                          uint64_t *efer)
 {
     struct buffer text = {0};
-    char message[128];
     enum target_error error =
         monitor_run(&modes->stub->monitor, client, stub_monitor_cpu(modes->stub, cpu),
-                    "info registers", &text, message, sizeof message);
+                    "info registers", &text, NULL);
     if (error == TARGET_OK) {
         const char *found = strstr((const char *)buffer_bytes(&text), "EFER=");
         if (found)
@@ -97,7 +92,7 @@ static enum target_error efer_by_stub(struct modes *modes, target_client client,
     uint8_t bytes[8];
     if (error == TARGET_OK) {
         if (reply.length == 16 && hex_decode(bytes, (const char *)buffer_bytes(&reply), 16))
-            *efer = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8;
+            *efer = bytes_load(bytes, 2, false);
         else
             error = TARGET_FAILED;
     }
@@ -116,14 +111,14 @@ static enum target_error size_by_mode(struct modes *modes, target_client client,
     uint64_t changes = modes->changes;
     uint64_t efer;
     enum target_error error = TARGET_RUNNING;
-    if (!running(modes))
+    if (!stub_running(modes->stub))
         error = efer_by_stub(modes, client, cpu, &efer);
     if (error == TARGET_RUNNING || error == TARGET_FAILED)
         error = efer_by_monitor(modes, client, cpu, &efer);
     if (error != TARGET_OK)
         return error;
     *size = efer & EFER_LMA ? 8 : 4;
-    if (running(modes) || modes->changes != changes)
+    if (stub_running(modes->stub) || modes->changes != changes)
         return TARGET_OK;
     if (!modes->sizes) {
         modes->sizes = calloc(stub->processors, 1);
@@ -170,7 +165,6 @@ enum target_error modes_stance(struct modes *modes, target_client client, unsign
 {
     const struct stub *stub = modes->stub;
     struct buffer text = {0};
-    char message[128];
     if (cpu < modes->stances_count && modes->stances[cpu].known) {
         *mode = modes->stances[cpu].mode;
         return TARGET_OK;
@@ -178,12 +172,12 @@ enum target_error modes_stance(struct modes *modes, target_client client, unsign
     uint64_t changes = modes->changes;
     enum target_error error =
         monitor_run(&modes->stub->monitor, client, stub_monitor_cpu(modes->stub, cpu),
-                    "info registers", &text, message, sizeof message);
+                    "info registers", &text, NULL);
     if (error == TARGET_OK &&
         (text.length == 0 || !page_walk_parse(mode, (const char *)buffer_bytes(&text))))
         error = TARGET_FAILED;
     buffer_free(&text);
-    if (error != TARGET_OK || running(modes) || modes->changes != changes)
+    if (error != TARGET_OK || stub_running(modes->stub) || modes->changes != changes)
         return error;
     if (!modes->stances) {
         modes->stances = calloc(stub->processors, sizeof *modes->stances);

@@ -53,11 +53,6 @@ void translate_free(struct translate *translate)
     free(translate);
 }
 
-static bool running(const struct translate *translate)
-{
-    return rsp_client_running(translate->stub->rsp);
-}
-
 /* What has changed */
 
 void translate_written(struct translate *translate, const struct target_span *runs, size_t count)
@@ -87,7 +82,7 @@ void translate_all_changed(struct translate *translate)
 
 uint64_t translate_epoch(struct translate *translate)
 {
-    if (running(translate))
+    if (stub_running(translate->stub))
         known_touch(translate->known);
     return known_epoch(translate->known);
 }
@@ -196,15 +191,15 @@ static enum target_error find_pages(struct translate *translate, target_client c
 {
     const struct stub *stub = translate->stub;
     enum target_error error = TARGET_RUNNING;
-    if (!running(translate)) {
+    if (!stub_running(translate->stub)) {
         if (pages_by_cache(translate->known, cpu, pages, count, out) == 0)
             return TARGET_OK;
         error = walker_find(translate->walker, client, cpu, pages, count, out);
     }
     if (error == TARGET_OK)
-        error = running(translate) ? TARGET_RUNNING
-                                   : ask_pages_by_stub(translate->stub, translate->known, client,
-                                                       cpu, pages, count, out);
+        error = stub_running(translate->stub) ? TARGET_RUNNING
+                                              : ask_pages_by_stub(translate->stub, translate->known,
+                                                                  client, cpu, pages, count, out);
     const struct qmp *qmp = translate->stub->monitor.qmp;
     if (error == TARGET_RUNNING && stub->has_monitor && qmp && qmp_connected(qmp))
         error = ask_pages_by_monitor(translate->stub, client, cpu, pages, count, out);

@@ -70,8 +70,8 @@ bool walker_read_table(struct walker *walker, target_client client, uint64_t pag
     enum target_error error = transfer_runs(&settings, &run, 1);
     known_end_reading(walker->known, &reading);
     /* Another task may have read the same one meanwhile. */
-    if (error != TARGET_OK || rsp_client_running(walker->stub->rsp) ||
-        known_epoch(walker->known) != epoch || known_table(walker->known, page))
+    if (error != TARGET_OK || stub_running(walker->stub) || known_epoch(walker->known) != epoch ||
+        known_table(walker->known, page))
         return error == TARGET_OK && known_table(walker->known, page) != NULL;
     return known_keep_table(walker->known, page, bytes);
 }

@@ -122,7 +122,7 @@ static void offer_spans(const struct way_rows *rows, const struct way_transfer *
         else if (translate_classify(rows->context->translate, transfer->client, span.address,
                                     &region) == TARGET_OK &&
                  region.first <= span.address && span.length - 1 <= region.last - span.address &&
-                 !way_running(rows->context) &&
+                 !stub_running(rows->context->stub) &&
                  offer_span(rows, transfer->client, &region, &span, transfer->write) == TARGET_OK)
             spans_settle(&runs[i], some);
         i += some;
@@ -134,7 +134,7 @@ enum target_error choose_bulk(const struct way_rows *rows, const struct way_tran
     struct target_span *runs = transfer->runs;
     enum target_error error = TARGET_OK;
     spans_begin(runs, transfer->count);
-    if (way_running(rows->context)) {
+    if (stub_running(rows->context->stub)) {
         error = rest(rows, transfer);
     } else if (!taken_over(rows, transfer, &error)) {
         if (spans_wanted(rows, transfer->write))
@@ -163,22 +163,22 @@ enum target_error choose_fill(const struct way_rows *rows, uint64_t physical, ui
 
 /* Ports */
 
-enum target_error choose_port(const struct way_rows *rows, struct way_port *access, char *message,
-                              size_t size)
+enum target_error choose_port(const struct way_rows *rows, struct way_port *access,
+                              struct failure *failure)
 {
     enum target_error error = TARGET_UNSUPPORTED;
     for (size_t i = rows->count; i-- > 0 && error == TARGET_UNSUPPORTED;)
         if (rows->row[i]->ops->port)
-            error = rows->row[i]->ops->port(rows->row[i], access, message, size);
+            error = rows->row[i]->ops->port(rows->row[i], access, failure);
     return error;
 }
 
 enum target_error choose_ports_out(const struct way_rows *rows, struct target_port_write *writes,
-                                   size_t count, char *message, size_t size)
+                                   size_t count, struct failure *failure)
 {
     enum target_error error = TARGET_UNSUPPORTED;
     for (size_t i = rows->count; i-- > 0 && error == TARGET_UNSUPPORTED;)
         if (rows->row[i]->ops->ports_out)
-            error = rows->row[i]->ops->ports_out(rows->row[i], writes, count, message, size);
+            error = rows->row[i]->ops->ports_out(rows->row[i], writes, count, failure);
     return error;
 }

@@ -26,9 +26,9 @@ enum target_error choose_running(const struct way_rows *rows, const struct way_t
 /* TARGET_UNSUPPORTED: no way does that. Else as the functions of a row (struct way_ops). */
 enum target_error choose_fill(const struct way_rows *rows, uint64_t physical, uint64_t length,
                               uint8_t byte, uint64_t *done);
-enum target_error choose_port(const struct way_rows *rows, struct way_port *access, char *message,
-                              size_t size);
+enum target_error choose_port(const struct way_rows *rows, struct way_port *access,
+                              struct failure *failure);
 enum target_error choose_ports_out(const struct way_rows *rows, struct target_port_write *writes,
-                                   size_t count, char *message, size_t size);
+                                   size_t count, struct failure *failure);
 
 #endif

@@ -36,7 +36,7 @@ static void by_stub(const struct way_rows *rows, const struct target_seen *seen,
 static enum target_error untold(const struct way_rows *rows, const struct way_transfer *transfer,
                                 const char **doubt)
 {
-    *doubt = way_running(rows->context) ? while_running : this_qemu;
+    *doubt = stub_running(rows->context->stub) ? while_running : this_qemu;
     return physical_runs(rows, transfer);
 }
 
@@ -66,7 +66,7 @@ enum target_error device_runs(const struct way_rows *rows, struct tells *tells,
         return TARGET_OK;
     enum tells_by by = tells_find(tells, rows->context, transfer->client, seen,
                                   transfer->runs[0].address, transfer->write, &narrow);
-    if (by == TELLS_BY_NONE || way_running(rows->context))
+    if (by == TELLS_BY_NONE || stub_running(rows->context->stub))
         return untold(rows, transfer, doubt);
     by_stub(rows, by == TELLS_BY_VIRTUAL ? &narrow : NULL, transfer);
     return go_on_live(rows, transfer, doubt);

@@ -3,6 +3,7 @@
 #include "upstream/ways/direct_ram.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "upstream/link/process.h"
@@ -93,7 +94,7 @@ enum direct_ram_writes direct_ram_parse_writes(const char *kvm)
     return strncmp(kvm, enabled, strlen(enabled)) == 0 ? DIRECT_RAM_PLAIN : DIRECT_RAM_FILLED_FIRST;
 }
 
-static enum target_error ask_writes(struct direct_ram *direct, char *message, size_t size)
+static enum target_error ask_writes(struct direct_ram *direct, struct failure *failure)
 {
     struct buffer text = {0};
     bool kvm = false;
@@ -101,10 +102,9 @@ static enum target_error ask_writes(struct direct_ram *direct, char *message, si
         direct->writes = kvm ? DIRECT_RAM_PLAIN : DIRECT_RAM_FILLED_FIRST;
         return TARGET_OK;
     }
-    enum target_error error =
-        monitor_run(&direct->stub->monitor, 0, 0, "info kvm", &text, message, size);
+    enum target_error error = monitor_run(&direct->stub->monitor, 0, 0, "info kvm", &text, failure);
     if (error == TARGET_OK)
-        direct->writes = direct_ram_parse_writes(monitor_printed(&text));
+        direct->writes = direct_ram_parse_writes(buffer_text(&text));
     buffer_free(&text);
     return error;
 }
@@ -117,25 +117,24 @@ static bool alive(const struct direct_ram *direct)
     return direct->pidfd >= 0 && poll(&poller, 1, 0) == 0;
 }
 
-enum target_error direct_ram_open(struct direct_ram *direct, char *message, size_t size)
+enum target_error direct_ram_open(struct direct_ram *direct, struct failure *failure)
 {
     const struct stub *stub = direct->stub;
     direct_ram_close(direct);
     pid_t pid = rsp_client_peer(stub->rsp);
-    if (!stub->qemu || pid <= 0) {
-        snprintf(message, size, "no QEMU at the other end of a unix socket");
-        return TARGET_UNSUPPORTED;
-    }
-    enum target_error error = ask_writes(direct, message, size);
+    if (!stub->qemu || pid <= 0)
+        return failure_set(failure, TARGET_UNSUPPORTED,
+                           "no QEMU at the other end of a unix socket");
+    enum target_error error = ask_writes(direct, failure);
     if (error != TARGET_OK)
         return error;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     /* Checked once the process is held: its number cannot mean another any more. */
     if (pidfd < 0 || !process_is_qemu(pid) || !rsp_client_connected(stub->rsp)) {
-        snprintf(message, size, "process %d is not to be opened, or no QEMU", (int)pid);
         if (pidfd >= 0)
             close(pidfd);
-        return TARGET_UNSUPPORTED;
+        return failure_set(failure, TARGET_UNSUPPORTED,
+                           "process %d is not to be opened, or no QEMU", (int)pid);
     }
     direct->pid = pid;
     direct->pidfd = pidfd;
@@ -149,13 +148,11 @@ static enum target_error ask_host(struct direct_ram *direct, target_client clien
                                   uint64_t *host)
 {
     struct buffer text = {0};
-    char line[64], message[128];
+    char line[64];
     snprintf(line, sizeof line, "gpa2hva 0x%" PRIx64, physical);
-    enum target_error error =
-        monitor_run(&direct->stub->monitor, client, 0, line, &text, message, sizeof message);
+    enum target_error error = monitor_run(&direct->stub->monitor, client, 0, line, &text, NULL);
     if (error == TARGET_OK &&
-        !direct_ram_parse_host(text.length > 0 ? (const char *)buffer_bytes(&text) : "", physical,
-                               region->name, host))
+        !direct_ram_parse_host(buffer_text(&text), physical, region->name, host))
         error = TARGET_UNSUPPORTED;
     buffer_free(&text);
     return error;
@@ -213,7 +210,7 @@ enum target_error direct_ram_find(struct direct_ram *direct, target_client clien
 enum target_error direct_ram_move(struct direct_ram *direct, const struct direct_ram_place *place,
                                   uint64_t changes, uint8_t *bytes, size_t length, bool write)
 {
-    if (rsp_client_running(direct->stub->rsp))
+    if (stub_running(direct->stub))
         return TARGET_RUNNING;
     if (place->changes != changes || !alive(direct))
         return TARGET_UNSUPPORTED;

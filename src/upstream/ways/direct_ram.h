@@ -12,6 +12,7 @@
 #include "upstream/types.h"
 
 struct direct_ram;
+struct failure;
 
 /* How bytes may be written so that no code stays that was translated from the old ones. */
 enum direct_ram_writes {
@@ -29,8 +30,8 @@ struct direct_ram_place {
 struct direct_ram *direct_ram_new(struct stub *stub);
 void direct_ram_free(struct direct_ram *direct);
 /* In a task, target halted: find QEMU's process and see that its memory can be read. On failure
- * message (size bytes) says why not. */
-enum target_error direct_ram_open(struct direct_ram *direct, char *message, size_t size);
+ * `failure` says why not. */
+enum target_error direct_ram_open(struct direct_ram *direct, struct failure *failure);
 void direct_ram_close(struct direct_ram *direct);
 bool direct_ram_opened(const struct direct_ram *direct);
 enum direct_ram_writes direct_ram_writes(const struct direct_ram *direct);

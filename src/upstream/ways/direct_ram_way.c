@@ -2,6 +2,7 @@
  * when it is written. */
 #include "upstream/ways/direct_ram_way.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 #include "upstream/link/qmp.h"
 #include "upstream/link/qtest.h"
@@ -61,14 +62,14 @@ static void reset(struct way *way)
     way_note(way, "off");
 }
 
-static enum target_error open_it(struct way *way, char *message, size_t size)
+static enum target_error open_it(struct way *way, struct failure *failure)
 {
     const enum ways_choice choice = way->context->config.direct_ram;
     if (choice == WAYS_OFF)
         return TARGET_OK;
-    message[0] = '\0';
-    enum target_error error = direct_ram_open(of(way)->direct, message, size);
-    return way_opened(way, choice, error, message, size);
+    failure_clear(failure);
+    enum target_error error = direct_ram_open(of(way)->direct, failure);
+    return way_opened(way, choice, error, failure);
 }
 
 static void close_it(struct way *way)
@@ -187,7 +188,7 @@ static enum target_error fill(struct direct_way *way, const struct filled *spans
 static bool still_there(const struct direct_way *way, const struct filled *spans, size_t count)
 {
     if (!qtest_connected(qtest_of(way)) || !direct_ram_opened(way->direct) ||
-        way_running(way->way.context))
+        stub_running(way->way.context->stub))
         return false;
     for (size_t i = 0; i < count; i++)
         if (spans[i].place.changes != translate_changes(way->way.context->translate))

@@ -3,6 +3,7 @@
 #include "upstream/ways/memory_file.h"
 
 #include "base/buffer.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "upstream/link/monitor_text.h"
@@ -85,24 +86,25 @@ static enum target_error save(struct memory_file *file, int fd, target_client cl
 {
     struct buffer text = {0};
     struct stat status;
-    char line[128], message[160] = "";
+    struct failure failure = {0};
+    char line[128];
     /* What was there before must not pass for what was read. */
     if (ftruncate(fd, 0) != 0)
         return TARGET_UNSUPPORTED;
     /* Without quotes the monitor would divide the size by something. */
     snprintf(line, sizeof line, "pmemsave 0x%" PRIx64 " 0x%zx \"/proc/%d/fd/%d\"", physical, length,
              (int)getpid(), fd);
-    enum target_error error =
-        monitor_run(&file->stub->monitor, client, 0, line, &text, message, sizeof message);
-    if (error == TARGET_OK && text.length > 0)
-        monitor_text_message((const char *)buffer_bytes(&text), message, sizeof message);
+    enum target_error error = monitor_run(&file->stub->monitor, client, 0, line, &text, &failure);
+    if (error == TARGET_OK)
+        error = monitor_complaint(&text, &failure);
     buffer_free(&text);
     if (error != TARGET_OK && error != TARGET_FAILED)
         return error;
-    if (!message[0] && fstat(fd, &status) == 0 && status.st_size == (off_t)length &&
+    if (error == TARGET_OK && fstat(fd, &status) == 0 && status.st_size == (off_t)length &&
         take(fd, bytes, length))
         return TARGET_OK;
-    log_debug("target", "no bulk reads through a file: %s", message[0] ? message : "it is short");
+    log_debug("target", "no bulk reads through a file: %s",
+              failure.text[0] ? failure.text : "it is short");
     file->refused = true;
     return TARGET_UNSUPPORTED;
 }

@@ -14,7 +14,7 @@
 static enum target_error move(const struct way_rows *rows, const struct way_transfer *transfer)
 {
     spans_begin(transfer->runs, transfer->count);
-    if (!way_running(rows->context))
+    if (!stub_running(rows->context->stub))
         return choose_last_resort(rows, transfer);
     if (transfer->access == TARGET_ACCESS_BULK)
         return choose_bulk(rows, transfer);

@@ -1,6 +1,8 @@
 /* Memory, devices and ports by qtest: what is worth it, and how runs become requests. */
 #include "upstream/ways/qtest_way.h"
 
+#include "base/bytes.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "upstream/link/qtest.h"
 #include "upstream/link/qtest_open.h"
@@ -76,28 +78,28 @@ static void reset(struct way *way)
     way_note(way, "off");
 }
 
-static enum target_error connect_to(struct qtest_way *way, char *message, size_t size)
+static enum target_error connect_to(struct qtest_way *way, struct failure *failure)
 {
     const struct way_context *context = way->way.context;
     struct endpoint endpoint = context->config.qtest_endpoint;
     enum target_error error = TARGET_OK;
     if (!context->config.have_qtest)
-        error = qtest_open_add(&context->stub->monitor, &endpoint, message, size);
+        error = qtest_open_add(&context->stub->monitor, &endpoint, failure);
     if (error == TARGET_OK)
-        error = qtest_connect(way->qtest, &endpoint, message, size);
+        error = qtest_connect(way->qtest, &endpoint, failure);
     way->endpoint = endpoint;
     return error;
 }
 
-static enum target_error open_it(struct way *way, char *message, size_t size)
+static enum target_error open_it(struct way *way, struct failure *failure)
 {
     const struct ways_config *config = &way->context->config;
     if (config->qtest == WAYS_OFF || (config->qtest == WAYS_AUTO && !config->have_qtest))
         return TARGET_OK;
-    message[0] = '\0';
+    failure_clear(failure);
     enum target_error error =
-        way->context->stub->qemu ? connect_to(of(way), message, size) : TARGET_UNSUPPORTED;
-    return way_opened(way, config->qtest, error, message, size);
+        way->context->stub->qemu ? connect_to(of(way), failure) : TARGET_UNSUPPORTED;
+    return way_opened(way, config->qtest, error, failure);
 }
 
 static void close_it(struct way *way)
@@ -107,11 +109,10 @@ static void close_it(struct way *way)
 
 bool qtest_way_settle(struct way *way)
 {
-    char message[160] = "";
     if (is_open(way))
         return true;
     if (!rsp_client_connected(way->context->stub->rsp) ||
-        qtest_connect(of(way)->qtest, &of(way)->endpoint, message, sizeof message) != TARGET_OK)
+        qtest_connect(of(way)->qtest, &of(way)->endpoint, NULL) != TARGET_OK)
         return false;
     way_note(way, "");
     log_info(ROOM, "qtest is back");
@@ -125,20 +126,6 @@ static bool big_endian(const struct way *way, bool *order)
 }
 
 /* Single accesses */
-
-static uint64_t decode(const uint8_t *bytes, size_t width, bool big_endian)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t)bytes[i] << 8 * (big_endian ? width - 1 - i : i);
-    return value;
-}
-
-static void encode(uint8_t *bytes, uint64_t value, size_t width, bool big_endian)
-{
-    for (size_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(value >> 8 * (big_endian ? width - 1 - i : i));
-}
 
 /* What became of accesses some of which were not answered: the first of these may have happened. */
 static enum target_error unanswered(struct target_span *runs, size_t count, enum target_error error)
@@ -163,7 +150,7 @@ static enum target_error accesses(struct qtest *qtest, struct target_span *runs,
             if (run->length > 8)
                 return unanswered(&runs[from], count - from, TARGET_INVALID);
             if (write)
-                requests[some].value = decode(run->bytes, run->length, big_endian);
+                requests[some].value = bytes_load(run->bytes, run->length, big_endian);
         }
         enum target_error error = qtest_run(qtest, requests, some);
         for (size_t i = 0; i < some; i++, from++) {
@@ -173,7 +160,7 @@ static enum target_error accesses(struct qtest *qtest, struct target_span *runs,
             run->done = run->length;
             run->error = TARGET_OK;
             if (!write)
-                encode(run->bytes, requests[i].value, run->length, big_endian);
+                bytes_store(run->bytes, requests[i].value, run->length, big_endian);
         }
     }
     return TARGET_OK;
@@ -199,7 +186,7 @@ static struct qtest_request store_of(const struct qtest *qtest, const struct tar
                                   .width = (unsigned)length,
                                   .address = run->address,
                                   .length = length,
-                                  .value = decode(run->bytes, length, qtest_big_endian(qtest))};
+                                  .value = bytes_load(run->bytes, length, qtest_big_endian(qtest))};
 }
 
 /* How many requests everything that is not done yet takes at most. */
@@ -342,7 +329,7 @@ static enum target_error fill(struct way *way, uint64_t physical, uint64_t lengt
 static const char port_lost[] =
     "qtest was lost: the access may have been made, and is not made again";
 
-static enum target_error port(struct way *way, struct way_port *access, char *message, size_t size)
+static enum target_error port(struct way *way, struct way_port *access, struct failure *failure)
 {
     struct qtest_request request = {.verb = access->write ? QTEST_OUT : QTEST_IN,
                                     .width = access->size,
@@ -351,10 +338,8 @@ static enum target_error port(struct way *way, struct way_port *access, char *me
     if (!is_open(way))
         return TARGET_UNSUPPORTED;
     enum target_error error = qtest_run(of(way)->qtest, &request, 1);
-    if (error == TARGET_GONE) {
-        snprintf(message, size, "%s", port_lost);
-        return TARGET_FAILED;
-    }
+    if (error == TARGET_GONE)
+        return failure_set(failure, TARGET_FAILED, "%s", port_lost);
     if (error == TARGET_OK)
         way_count(way, access->write, access->size);
     if (error == TARGET_OK && !access->write)
@@ -363,7 +348,7 @@ static enum target_error port(struct way *way, struct way_port *access, char *me
 }
 
 static enum target_error ports_out(struct way *way, struct target_port_write *writes, size_t count,
-                                   char *message, size_t message_size)
+                                   struct failure *failure)
 {
     struct qtest_request *requests;
     if (!is_open(way) || (requests = calloc(count, sizeof *requests)) == NULL)
@@ -375,8 +360,7 @@ static enum target_error ports_out(struct way *way, struct target_port_write *wr
                                              .value = writes[i].value};
     enum target_error error = qtest_run(of(way)->qtest, requests, count);
     if (error == TARGET_GONE) {
-        snprintf(message, message_size, "%s", port_lost);
-        error = TARGET_FAILED;
+        error = failure_set(failure, TARGET_FAILED, "%s", port_lost);
     }
     for (size_t i = 0; i < count; i++) {
         writes[i].error = requests[i].done ? TARGET_OK : error;

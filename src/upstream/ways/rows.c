@@ -31,7 +31,7 @@ struct way *rows_find(const struct way_rows *rows, const struct way_ops *ops)
     return NULL;
 }
 
-enum target_error rows_open(struct way_rows *rows, char *message, size_t size)
+enum target_error rows_open(struct way_rows *rows, struct failure *failure)
 {
     enum target_error error = TARGET_OK;
     rows_close(rows);
@@ -43,7 +43,7 @@ enum target_error rows_open(struct way_rows *rows, char *message, size_t size)
     }
     for (size_t i = 0; i < rows->count && error == TARGET_OK; i++)
         if (rows->row[i]->ops->open)
-            error = rows->row[i]->ops->open(rows->row[i], message, size);
+            error = rows->row[i]->ops->open(rows->row[i], failure);
     return error;
 }
 

@@ -21,8 +21,8 @@ void rows_free(struct way_rows *rows);
 struct way *rows_find(const struct way_rows *rows, const struct way_ops *ops);
 
 /* Open what is wanted, for the target that is connected now, in a task. Not TARGET_OK when what
- * must be had cannot; message (size bytes) says which and why. */
-enum target_error rows_open(struct way_rows *rows, char *message, size_t size);
+ * must be had cannot; failure (not NULL) says which and why. */
+enum target_error rows_open(struct way_rows *rows, struct failure *failure);
 void rows_close(struct way_rows *rows);
 /* The byte order that one of them knows. False: none does. */
 bool rows_big_endian(const struct way_rows *rows, bool *big_endian);

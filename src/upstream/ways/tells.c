@@ -138,7 +138,7 @@ enum tells_by tells_find(struct tells *tells, const struct way_context *context,
                          target_client client, const struct target_seen *seen, uint64_t physical,
                          bool write, struct target_seen *narrow)
 {
-    if (way_running(context))
+    if (stub_running(context->stub))
         return TELLS_BY_NONE;
     if (tells->physical == TELLS_UNKNOWN)
         try_physical(tells, context, client);

@@ -66,7 +66,7 @@ bool virtual_runs(const struct way_rows *rows, unsigned cpu, const struct way_tr
     bool taken =
         translate_plain(context->translate, transfer->client, cpu, &plain) == TARGET_OK && plain &&
         find_physical(context->translate, transfer->client, cpu, runs, count, write, physical) &&
-        !way_running(context) && !hold_held(context->hold);
+        !stub_running(context->stub) && !hold_held(context->hold);
     if (taken) {
         if (write)
             translate_written(context->translate, physical, count);

@@ -1,6 +1,7 @@
 /* What all ways have alike: the note, and the counts. */
 #include "upstream/ways/way.h"
 
+#include "base/failure.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -18,20 +19,19 @@ void way_note(struct way *way, const char *note)
 }
 
 enum target_error way_opened(struct way *way, enum ways_choice choice, enum target_error error,
-                             char *message, size_t size)
+                             struct failure *failure)
 {
-    char why[160];
     if (error == TARGET_OK) {
         way_note(way, "");
         return TARGET_OK;
     }
-    snprintf(why, sizeof why, "%s", message[0] ? message : target_error_text(error));
-    way_note(way, why);
+    failure_complete(failure, error, target_error_text(error));
+    way_note(way, failure->text);
     if (choice == WAYS_ON) {
-        snprintf(message, size, "--%s on cannot be had: %s", way->ops->name, why);
-        return error;
+        const struct failure why = *failure;
+        return failure_set(failure, error, "--%s on cannot be had: %s", way->ops->name, why.text);
     }
-    log_warning(ROOM, "no %s: %s", way->ops->name, why);
+    log_warning(ROOM, "no %s: %s", way->ops->name, failure->text);
     return TARGET_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct failure;
 struct gate;
 struct hold;
 struct translate;
@@ -31,11 +32,6 @@ struct way_context {
     struct hold *hold;
     struct way *qtest; /* for those who need QEMU's own fills; NULL: there is none */
 };
-
-static inline bool way_running(const struct way_context *context)
-{
-    return rsp_client_running(context->stub->rsp);
-}
 
 /* Physical runs that are to be moved. One that is not done has done 0 and an error that is not
  * TARGET_OK: TARGET_CANCELLED until something better is known. */
@@ -66,8 +62,8 @@ struct way_port {
 
 /* A row. A function that is NULL says that the way does nothing of that kind; one that returns
  * TARGET_UNSUPPORTED leaves it to the next way. open, take_over, span, runs, fill, port and
- * ports_out are called in a task, and may suspend; the others must not. message (size bytes) says
- * why something failed. */
+ * ports_out are called in a task, and may suspend; the others must not. failure says why
+ * something failed; it may be NULL, but not for open. */
 struct way_ops {
     const char *name; /* as told to users: "qtest" */
     /* Its runs are carried out while the target runs, too, where QMP tells of that. */
@@ -80,7 +76,7 @@ struct way_ops {
      * empty. */
     void (*reset)(struct way *way);
     /* Open it where it is wanted. Not TARGET_OK when it must be had and cannot. */
-    enum target_error (*open)(struct way *way, char *message, size_t size);
+    enum target_error (*open)(struct way *way, struct failure *failure);
     void (*close)(struct way *way);
     /* The byte order that it knows its QEMU to have. False: it does not know. */
     bool (*big_endian)(const struct way *way, bool *big_endian);
@@ -105,10 +101,10 @@ struct way_ops {
     enum target_error (*fill)(struct way *way, uint64_t physical, uint64_t length, uint8_t byte,
                               uint64_t *done);
 
-    enum target_error (*port)(struct way *way, struct way_port *access, char *message, size_t size);
+    enum target_error (*port)(struct way *way, struct way_port *access, struct failure *failure);
     /* Port writes, as target_ports.out_all. */
     enum target_error (*ports_out)(struct way *way, struct target_port_write *writes, size_t count,
-                                   char *message, size_t size);
+                                   struct failure *failure);
 };
 
 /* What each way's own struct begins with; way_init sets it. */
@@ -122,9 +118,10 @@ struct way {
 void way_init(struct way *way, const struct way_ops *ops, const struct way_context *context);
 /* Why it is not open; "": nothing to say. */
 void way_note(struct way *way, const char *note);
-/* What came of opening it, and what that means to the caller of open. */
+/* What came of opening it, and what that means to the caller of open. failure: what open
+ * has said, not NULL. */
 enum target_error way_opened(struct way *way, enum ways_choice choice, enum target_error error,
-                             char *message, size_t size);
+                             struct failure *failure);
 /* Count a call that moved so many bytes. */
 void way_count(struct way *way, bool write, uint64_t bytes);
 void way_count_runs(struct way *way, bool write, const struct target_span *runs, size_t count);

@@ -60,10 +60,10 @@ void ways_free(struct ways *ways)
     free(ways);
 }
 
-enum target_error ways_open(struct ways *ways, char *message, size_t size)
+enum target_error ways_open(struct ways *ways, struct failure *failure)
 {
     ways->tells = (struct tells){0};
-    return rows_open(&ways->rows, message, size);
+    return rows_open(&ways->rows, failure);
 }
 
 void ways_close(struct ways *ways)
@@ -141,15 +141,15 @@ enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t lengt
 
 /* Ports */
 
-enum target_error ways_port(struct ways *ways, struct way_port *access, char *message, size_t size)
+enum target_error ways_port(struct ways *ways, struct way_port *access, struct failure *failure)
 {
-    return choose_port(&ways->rows, access, message, size);
+    return choose_port(&ways->rows, access, failure);
 }
 
 enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
-                                 char *message, size_t size)
+                                 struct failure *failure)
 {
-    return choose_ports_out(&ways->rows, writes, count, message, size);
+    return choose_ports_out(&ways->rows, writes, count, failure);
 }
 
 /* Who may be at it, and when */

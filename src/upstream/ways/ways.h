@@ -13,6 +13,7 @@
 
 #include <ev.h>
 
+struct failure;
 struct translate;
 struct way_port;
 struct ways;
@@ -22,8 +23,8 @@ struct ways *ways_new(struct ev_loop *loop, double timeout, struct stub *stub,
                       struct translate *translate, const struct ways_config *config);
 void ways_free(struct ways *ways);
 /* In a task, attached and halted: open what is wanted. Not TARGET_OK when what must be had (on)
- * cannot; message (size bytes) says which and why. */
-enum target_error ways_open(struct ways *ways, char *message, size_t size);
+ * cannot; failure (not NULL) says which and why. */
+enum target_error ways_open(struct ways *ways, struct failure *failure);
 /* The byte order that qtest says its QEMU was built for. False: there is no qtest. */
 bool ways_big_endian(const struct ways *ways, bool *big_endian);
 void ways_close(struct ways *ways);
@@ -44,11 +45,12 @@ enum target_error ways_device(struct ways *ways, target_client client,
 /* Virtual runs of a halted target. False: left to the stub, nothing was done. As ways_physical. */
 bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *runs,
                   size_t count, bool write);
-/* One port access, of a target that has ports. On failure message (size bytes) says why. */
-enum target_error ways_port(struct ways *ways, struct way_port *access, char *message, size_t size);
+/* One port access, of a target that has ports. failure, which may be NULL, says why it
+ * failed. */
+enum target_error ways_port(struct ways *ways, struct way_port *access, struct failure *failure);
 /* Port writes, as target_ports.out_all. */
 enum target_error ways_ports_out(struct ways *ways, struct target_port_write *writes, size_t count,
-                                 char *message, size_t size);
+                                 struct failure *failure);
 /* Fill RAM with a byte; *done: how much of it was. TARGET_UNSUPPORTED: no quick way, write it. */
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
                             uint64_t *done);
