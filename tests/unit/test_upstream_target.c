@@ -1086,6 +1086,8 @@ SCRIPT(the_end_of_the_monitor_while_it_may_run, NULL)
     stage.dirty = 1;
     shutdown(machine.qmp_fd, SHUT_RDWR);
     until(TARGET_STATE_LOST);
+    while (machine.stub.fd >= 0) /* it reads to the end: no last words either */
+        task_sleep(0.001);
     ck_assert_uint_eq(stage.lost, 1);
     ck_assert_uint_eq(stage.flushes, 0);
     ck_assert_uint_eq(machine.bad, 0);

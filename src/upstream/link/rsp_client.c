@@ -64,12 +64,13 @@ bool rsp_client_intruded(const struct rsp_client *client)
     return client->replies.intruded;
 }
 
-/* A stub that answers no more may still read: leave it in the space that everybody expects. */
+/* A stub that answers no more may still read: leave it in the space that everybody expects. But a
+ * target that may run would be halted by it. */
 static void last_words(struct rsp_client *client)
 {
     const struct rsp_queue *queue = &client->queue;
     if (!rsp_modes_stand(&queue->modes, RSP_MODE_SPACE, 0) && queue->spaces &&
-        !rsp_run_moving(&queue->run))
+        !rsp_run_moving(&queue->run) && !rsp_run_doubted(&queue->run))
         rsp_wire_last_words(&client->wire, LEAVE_SPACE);
 }
 

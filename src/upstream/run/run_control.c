@@ -300,7 +300,8 @@ static void check_task(void *arg)
             run->check_again = true;
     }
     run->checking = false;
-    rsp_client_doubt(run->stub->rsp, false);
+    if (qmp_connected(run->qmp)) /* else nobody has answered, and the stub is left in doubt */
+        rsp_client_doubt(run->stub->rsp, false);
     task_over(run);
 }
 
