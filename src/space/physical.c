@@ -83,26 +83,27 @@ static enum target_error transfer_bulk(struct session *session, bool write, uint
     enum target_error error = TARGET_OK;
 
     for (*done = 0; *done < length && !error;) {
-        struct target_span run[BULK_RUNS];
+        struct target_span span[BULK_RUNS];
         size_t count = 0, at = *done;
         while (at < length && count < BULK_RUNS) {
             size_t piece = BULK_PIECE - (size_t)((physical + at) % BULK_PIECE);
             if (piece > length - at)
                 piece = length - at;
-            run[count++] = (struct target_span){
+            span[count++] = (struct target_span){
                 .address = physical + at, .bytes = bytes + at, .length = piece};
             at += piece;
         }
         if (write) {
-            target->memory->write_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
+            target->memory->write_physical(target, session->client, TARGET_ACCESS_BULK, span,
+                                           count);
             session_changed(session, WRITE_PHYSICAL, 0, physical + *done, at - *done);
         } else {
-            target->memory->read_physical(target, session->client, TARGET_ACCESS_BULK, run, count);
+            target->memory->read_physical(target, session->client, TARGET_ACCESS_BULK, span, count);
         }
         for (size_t i = 0; i < count && !error; i++) {
-            *done += run[i].done;
-            if (run[i].done < run[i].length)
-                error = run[i].error ? run[i].error : TARGET_FAILED;
+            *done += span[i].done;
+            if (span[i].done < span[i].length)
+                error = span[i].error ? span[i].error : TARGET_FAILED;
         }
     }
     return error;

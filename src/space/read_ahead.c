@@ -23,12 +23,12 @@ static size_t pages_wanted(const struct session *session, const struct pages *pa
 }
 
 static void keep(struct session *session, const struct page *page, uint64_t epoch,
-                 const struct target_span *run)
+                 const struct target_span *span)
 {
     struct view *view = &session->copies.view;
     struct view_line *line;
 
-    if (!run->done || view_find(view, page->address))
+    if (!span->done || view_find(view, page->address))
         return;
     while (!view_has_room(view)) {
         if (!view_evict(view))
@@ -39,27 +39,27 @@ static void keep(struct session *session, const struct page *page, uint64_t epoc
         return;
     line->checked = true;
     line->epoch = epoch;
-    view_put_clean(view, line, 0, run->bytes, run->done);
+    view_put_clean(view, line, 0, span->bytes, span->done);
 }
 
 static void read_pages(struct session *session, const struct pages *pages, size_t count)
 {
     struct target *target = session->space->target;
-    struct target_span run[AHEAD_MOST];
+    struct target_span span[AHEAD_MOST];
     uint64_t generation = session_generation(session);
     uint8_t *bytes = malloc(count * VIEW_LINE_SIZE);
 
     if (!bytes)
         return;
     for (size_t i = 0; i < count; i++)
-        run[i] = (struct target_span){.address = pages->page[i].address,
-                                      .bytes = bytes + i * VIEW_LINE_SIZE,
-                                      .length = VIEW_LINE_SIZE};
-    target->memory->read_virtual(target, session->client, session->cpu, run, count);
+        span[i] = (struct target_span){.address = pages->page[i].address,
+                                       .bytes = bytes + i * VIEW_LINE_SIZE,
+                                       .length = VIEW_LINE_SIZE};
+    target->memory->read_virtual(target, session->client, session->cpu, span, count);
     if (session_generation(session) == generation && !session_ready(session) &&
         target->processors->translation_epoch(target) == pages->epoch)
         for (size_t i = 0; i < count; i++)
-            keep(session, &pages->page[i], pages->epoch, &run[i]);
+            keep(session, &pages->page[i], pages->epoch, &span[i]);
     free(bytes);
 }
 

@@ -91,7 +91,7 @@ static void view_keep(struct session *session, const struct page *page, uint64_t
 
 /* One page's part in a step of a cached read: what of it is asked of the target. */
 struct slot {
-    struct target_span run;        /* length 0: the view has it all */
+    struct target_span span;       /* length 0: the view has it all */
     struct view_bits valid;        /* bytes that the view had */
     uint8_t bytes[VIEW_LINE_SIZE]; /* of the page, as read */
 };
@@ -110,14 +110,14 @@ static bool slot_missing(const struct slot *slot, size_t from, size_t end, size_
     return true;
 }
 
-/* Copy what the view has into the buffer, and aim the slot's run at what it has not: all of the
+/* Copy what the view has into the buffer, and aim the slot's span at what it has not: all of the
  * page's missing bytes, so that the next read finds them. */
 static void slot_prepare(struct session *session, const struct page *page, struct view_line *line,
                          struct slot *slot, uint8_t *buffer)
 {
     size_t end = page->first + page->length, first = 0, length = 0;
 
-    memset(&slot->run, 0, sizeof(slot->run));
+    memset(&slot->span, 0, sizeof(slot->span));
     if (line)
         slot->valid = line->valid;
     else
@@ -132,18 +132,18 @@ static void slot_prepare(struct session *session, const struct page *page, struc
     }
     session->misses++;
     slot_missing(slot, 0, VIEW_LINE_SIZE, &first, &length);
-    slot->run = (struct target_span){
+    slot->span = (struct target_span){
         .address = page->address + first, .bytes = slot->bytes + first, .length = length};
 }
 
-/* Copy what a run has brought into the buffer, where the view had nothing, and into the view.
+/* Copy what a span has brought into the buffer, where the view had nothing, and into the view.
  * Returns how many bytes of the page's wanted ones are there now, from the first. */
 static size_t slot_arrived(struct session *session, const struct page *page, uint64_t epoch,
-                           const struct slot *slot, const struct target_span *run, bool keep,
+                           const struct slot *slot, const struct target_span *span, bool keep,
                            uint8_t *buffer)
 {
     size_t end = page->first + page->length, first, length;
-    size_t low = (size_t)(run->address - page->address), high = low + run->done;
+    size_t low = (size_t)(span->address - page->address), high = low + span->done;
 
     /* Only what was missing: a clean byte stays as old as it is until it is dropped. */
     for (size_t at = low; keep && view_bits_next(&slot->valid, false, at, high, &first, &length);
@@ -172,13 +172,13 @@ static size_t slot_retry(struct session *session, const struct page *page, uint6
     if (*error != TARGET_FAULT && *error != TARGET_FAILED)
         return got;
     if (!slot_missing(slot, page->first, page->first + page->length, &first, &length) ||
-        length == slot->run.length)
+        length == slot->span.length)
         return got;
-    struct target_span run = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
+    struct target_span span = {page->address + first, slot->bytes + first, length, 0, TARGET_OK};
     uint64_t generation = session_generation(session);
-    *error = target->memory->read_virtual(target, session->client, session->cpu, &run, 1);
-    return slot_arrived(session, page, epoch, slot, &run, session_generation(session) == generation,
-                        buffer);
+    *error = target->memory->read_virtual(target, session->client, session->cpu, &span, 1);
+    return slot_arrived(session, page, epoch, slot, &span,
+                        session_generation(session) == generation, buffer);
 }
 
 /* Bytes of a page that only the view, or an access of its own kind, can answer. */
@@ -217,7 +217,7 @@ static void read_page_alone(struct call *call, const struct pages *pages, uint8_
 
 /* Read leading pages of memory together; each page's slot says what is missing. */
 static void read_pages(struct call *call, const struct pages *pages, size_t count, uint8_t *buffer,
-                       struct slot *slots, struct target_span *run)
+                       struct slot *slots, struct target_span *span)
 {
     struct session *session = call->session;
     struct target *target = session->space->target;
@@ -230,23 +230,23 @@ static void read_pages(struct call *call, const struct pages *pages, size_t coun
         if (page->kind == PAGE_CACHED)
             slot_prepare(session, page, line, &slots[i], buffer + at);
         else
-            slots[i].run = (struct target_span){.address = page->address + page->first,
-                                                .bytes = buffer + at,
-                                                .length = page->length};
-        if (slots[i].run.length)
-            run[asked++] = slots[i].run;
+            slots[i].span = (struct target_span){.address = page->address + page->first,
+                                                 .bytes = buffer + at,
+                                                 .length = page->length};
+        if (slots[i].span.length)
+            span[asked++] = slots[i].span;
     }
     if (asked)
-        target->memory->read_virtual(target, session->client, session->cpu, run, asked);
+        target->memory->read_virtual(target, session->client, session->cpu, span, asked);
 
     asked = at = 0;
     for (size_t i = 0; i < count; at += pages->page[i++].length) {
         const struct page *page = &pages->page[i];
-        if (!slots[i].run.length) {
+        if (!slots[i].span.length) {
             call->done += page->length;
             continue;
         }
-        struct target_span *answer = &run[asked++];
+        struct target_span *answer = &span[asked++];
         enum target_error error = answer->error ? answer->error : TARGET_FAILED;
         size_t got = answer->done;
         if (page->kind == PAGE_CACHED) {
@@ -267,11 +267,11 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
     struct slot *slots = malloc(pages->capacity * sizeof(*slots));
-    struct target_span *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *span = malloc(pages->capacity * sizeof(*span));
 
     uint64_t misses = session->misses;
 
-    if (!slots || !run)
+    if (!slots || !span)
         call_stop(call, TARGET_NO_MEMORY, NULL);
     while (!call->error && call->done < call->size && call_look_up(call, pages, true)) {
         size_t count = 0;
@@ -281,7 +281,7 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
                  !view_find(&session->copies.view, pages->page[count].address))))
             count++;
         if (count) {
-            read_pages(call, pages, count, buffer + call->done, slots, run);
+            read_pages(call, pages, count, buffer + call->done, slots, span);
         } else {
             page_settle(session, &pages->page[0], pages->epoch);
             read_page_alone(call, pages, buffer + call->done);
@@ -290,24 +290,24 @@ static void read_cached(struct call *call, struct pages *pages, uint8_t *buffer)
     if (!call->error && call->done == call->size)
         read_ahead_after(session, call->offset, call->size, session->misses != misses);
     free(slots);
-    free(run);
+    free(span);
 }
 
 static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffer)
 {
     struct session *session = call->session;
-    struct target_span *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *span = malloc(pages->capacity * sizeof(*span));
 
-    if (!run)
+    if (!span)
         call_stop(call, TARGET_NO_MEMORY, NULL);
     while (!call->error && call->done < call->size && call_look_up(call, pages, false)) {
         const struct page *page = pages->page;
         uint8_t *into = buffer + call->done;
         size_t count = 0;
         for (; count < pages->count && page_bulk(&page[count]); count++) {
-            run[count] = (struct target_span){.address = page[count].address + page[count].first,
-                                              .bytes = into,
-                                              .length = page[count].length};
+            span[count] = (struct target_span){.address = page[count].address + page[count].first,
+                                               .bytes = into,
+                                               .length = page[count].length};
             into += page[count].length;
         }
         if (!count && page->kind == PAGE_FAULT) {
@@ -321,15 +321,15 @@ static void read_uncached(struct call *call, struct pages *pages, uint8_t *buffe
             if (error)
                 call_stop(call, error, "%s", reason);
         } else {
-            transfer_read_pages(session, pages, 0, count, run, count);
+            transfer_read_pages(session, pages, 0, count, span, count);
             for (size_t i = 0; i < count && !call->error; i++) {
-                call->done += run[i].done;
-                if (run[i].done < run[i].length)
-                    call_stop(call, run[i].error ? run[i].error : TARGET_FAILED, NULL);
+                call->done += span[i].done;
+                if (span[i].done < span[i].length)
+                    call_stop(call, span[i].error ? span[i].error : TARGET_FAILED, NULL);
             }
         }
     }
-    free(run);
+    free(span);
 }
 
 /* --- writes --- */
@@ -354,10 +354,10 @@ static void view_follow(struct session *session, const struct page *page, uint64
 }
 
 static void pages_follow(struct session *session, const struct pages *pages, size_t count,
-                         bool keep, const struct target_span *run)
+                         bool keep, const struct target_span *span)
 {
     for (size_t i = 0; i < count; i++)
-        view_follow(session, &pages->page[i], pages->epoch, keep, run[i].bytes, run[i].done);
+        view_follow(session, &pages->page[i], pages->epoch, keep, span[i].bytes, span[i].done);
     /* Two pages of one call may be the same memory: neither line knows then what the other wrote.
      */
     for (size_t i = 0; i < count && count > 1; i++) {
@@ -402,9 +402,9 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
                        enum write_kind kind)
 {
     struct session *session = call->session;
-    struct target_span *run = malloc(pages->capacity * sizeof(*run));
+    struct target_span *span = malloc(pages->capacity * sizeof(*span));
 
-    if (!run)
+    if (!span)
         call_stop(call, TARGET_NO_MEMORY, NULL);
     while (!call->error && !call->hr && call->done < call->size &&
            call_look_up(call, pages, false)) {
@@ -412,9 +412,9 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
         const uint8_t *bytes = buffer + call->done;
         size_t count = 0, at = 0;
         for (; count < pages->count && page_bulk(&page[count]); at += page[count++].length)
-            run[count] = (struct target_span){.address = page[count].address + page[count].first,
-                                              .bytes = (uint8_t *)bytes + at,
-                                              .length = page[count].length};
+            span[count] = (struct target_span){.address = page[count].address + page[count].first,
+                                               .bytes = (uint8_t *)bytes + at,
+                                               .length = page[count].length};
         if (!count) {
             write_page_alone(call, pages, 0, bytes, kind);
             continue;
@@ -422,17 +422,17 @@ static void write_past(struct call *call, struct pages *pages, const uint8_t *bu
         for (size_t i = 0; i < count && kind == WRITE_VIEW; i++)
             page_settle(session, &page[i], pages->epoch);
         uint64_t generation = session_generation(session);
-        transfer_write_pages(session, kind, pages, 0, count, run, count);
+        transfer_write_pages(session, kind, pages, 0, count, span, count);
         bool keep = session_generation(session) == generation && !session_ready(session);
         if (kind == WRITE_VIEW)
-            pages_follow(session, pages, count, keep, run);
+            pages_follow(session, pages, count, keep, span);
         for (size_t i = 0; i < count && !call->error; i++) {
-            call->done += run[i].done;
-            if (run[i].done < run[i].length)
-                call_stop(call, run[i].error ? run[i].error : TARGET_FAILED, NULL);
+            call->done += span[i].done;
+            if (span[i].done < span[i].length)
+                call_stop(call, span[i].error ? span[i].error : TARGET_FAILED, NULL);
         }
     }
-    free(run);
+    free(span);
 }
 
 /* The line that takes the next dirty bytes of a page, made if need be. NULL: look again (the view

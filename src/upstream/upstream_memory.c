@@ -61,7 +61,7 @@ static enum target_error transfer_virtual(struct upstream *upstream, target_clie
     }
     if (write)
         translate_written_virtual(upstream->translate, cpu, spans, count);
-    error = transfer_runs(&settings, spans, count);
+    error = transfer_spans(&settings, spans, count);
     ways_count_virtual(upstream->ways, write, spans, count);
     if (write)
         translate_written_virtual(upstream->translate, cpu, spans, count);

@@ -140,14 +140,14 @@ static enum target_error monitor(struct target *target, target_client client, un
 }
 
 static enum target_error read_live(struct target *target, target_client client, unsigned cpu,
-                                   struct target_span *runs, size_t count)
+                                   struct target_span *spans, size_t count)
 {
     struct fake_front_target *stub = (struct fake_front_target *)target;
     enum target_state state = stub->fake.state;
     /* what a halted one would say */
     stub->fake.state = TARGET_STATE_HALTED;
     enum target_error error =
-        stub->fake.base.memory->read_virtual(target, client, cpu, runs, count);
+        stub->fake.base.memory->read_virtual(target, client, cpu, spans, count);
     stub->fake.state = state;
     return error;
 }

@@ -175,7 +175,7 @@ static enum target_error virtual_byte(struct fake_target *fake, unsigned cpu, ui
 
 static enum target_error transfer_virtual(struct target *target, enum fake_op op,
                                           target_client client, unsigned cpu,
-                                          struct target_span *run, size_t count)
+                                          struct target_span *span, size_t count)
 {
     struct fake_target *fake = fake_of(target);
     bool write = op == FAKE_WRITE_VIRTUAL;
@@ -183,49 +183,49 @@ static enum target_error transfer_virtual(struct target *target, enum fake_op op
 
     hook(fake, op, false);
     for (size_t i = 0; i < count; i++) {
-        ck_assert_uint_gt(run[i].length, 0);
-        ck_assert_uint_le(run[i].address % TARGET_PAGE_SIZE + run[i].length, TARGET_PAGE_SIZE);
-        note(fake, op, client, cpu, run[i].address, run[i].length, 0);
-        run[i].done = 0;
-        run[i].error = countdown(fake);
-        if (!run[i].error && !write && fake->read_limit && run[i].length > fake->read_limit)
-            run[i].error = TARGET_FAULT;
-        size_t end = run[i].error ? fake->fail_done : run[i].length;
-        if (run[i].error == TARGET_RUNNING || run[i].error == TARGET_GONE || end > run[i].length)
+        ck_assert_uint_gt(span[i].length, 0);
+        ck_assert_uint_le(span[i].address % TARGET_PAGE_SIZE + span[i].length, TARGET_PAGE_SIZE);
+        note(fake, op, client, cpu, span[i].address, span[i].length, 0);
+        span[i].done = 0;
+        span[i].error = countdown(fake);
+        if (!span[i].error && !write && fake->read_limit && span[i].length > fake->read_limit)
+            span[i].error = TARGET_FAULT;
+        size_t end = span[i].error ? fake->fail_done : span[i].length;
+        if (span[i].error == TARGET_RUNNING || span[i].error == TARGET_GONE || end > span[i].length)
             end = 0;
-        while (run[i].done < end) {
-            enum target_error error = virtual_byte(fake, cpu, run[i].address + run[i].done,
-                                                   run[i].bytes + run[i].done, write);
+        while (span[i].done < end) {
+            enum target_error error = virtual_byte(fake, cpu, span[i].address + span[i].done,
+                                                   span[i].bytes + span[i].done, write);
             if (error) {
-                run[i].error = error;
+                span[i].error = error;
                 break;
             }
-            run[i].done++;
+            span[i].done++;
         }
         if (write && fake->epoch_on_write)
             fake->epoch++;
         if (!first)
-            first = run[i].error;
+            first = span[i].error;
     }
     hook(fake, op, true);
     return first;
 }
 
 static enum target_error fake_read_virtual(struct target *target, target_client client,
-                                           unsigned cpu, struct target_span *run, size_t count)
+                                           unsigned cpu, struct target_span *span, size_t count)
 {
-    return transfer_virtual(target, FAKE_READ_VIRTUAL, client, cpu, run, count);
+    return transfer_virtual(target, FAKE_READ_VIRTUAL, client, cpu, span, count);
 }
 
 static enum target_error fake_write_virtual(struct target *target, target_client client,
-                                            unsigned cpu, struct target_span *run, size_t count)
+                                            unsigned cpu, struct target_span *span, size_t count)
 {
-    return transfer_virtual(target, FAKE_WRITE_VIRTUAL, client, cpu, run, count);
+    return transfer_virtual(target, FAKE_WRITE_VIRTUAL, client, cpu, span, count);
 }
 
 static enum target_error transfer_physical(struct target *target, enum fake_op op,
                                            target_client client, enum target_access access,
-                                           struct target_span *run, size_t count)
+                                           struct target_span *span, size_t count)
 {
     struct fake_target *fake = fake_of(target);
     bool write = op == FAKE_WRITE_PHYSICAL;
@@ -233,11 +233,11 @@ static enum target_error transfer_physical(struct target *target, enum fake_op o
 
     hook(fake, op, false);
     for (size_t i = 0; i < count; i++) {
-        uint64_t address = run[i].address;
-        size_t length = run[i].length;
-        run[i].done = 0;
+        uint64_t address = span[i].address;
+        size_t length = span[i].length;
+        span[i].done = 0;
         if (first && access == TARGET_ACCESS_NATURAL) {
-            run[i].error = TARGET_CANCELLED;
+            span[i].error = TARGET_CANCELLED;
             continue;
         }
         note(fake, op, client, 0, address, length, access);
@@ -245,9 +245,9 @@ static enum target_error transfer_physical(struct target *target, enum fake_op o
             ck_assert(length == 1 || length == 2 || length == 4 || length == 8);
             ck_assert_uint_eq(address % length, 0);
         }
-        run[i].error = countdown(fake);
+        span[i].error = countdown(fake);
         int index = region_at(fake, address);
-        if (!run[i].error) {
+        if (!span[i].error) {
             ck_assert_msg(index >= 0, "physical access to a hole at 0x%llx",
                           (unsigned long long)address);
             ck_assert_uint_le(length - 1, fake->region[index].last - address);
@@ -255,35 +255,35 @@ static enum target_error transfer_physical(struct target *target, enum fake_op o
             uint8_t *at = fake->memory[index] + (address - fake->region[index].first);
             if (write) {
                 ck_assert_int_ne(fake->region[index].kind, REGION_ROM);
-                memcpy(at, run[i].bytes, length);
+                memcpy(at, span[i].bytes, length);
                 for (size_t byte = 0; byte < length; byte++)
                     table_written(fake, address + byte);
             } else {
-                memcpy(run[i].bytes, at, length);
+                memcpy(span[i].bytes, at, length);
             }
-            run[i].done = length;
+            span[i].done = length;
         }
         if (write && fake->epoch_on_write)
             fake->epoch++;
         if (!first)
-            first = run[i].error;
+            first = span[i].error;
     }
     hook(fake, op, true);
     return first;
 }
 
 static enum target_error fake_read_physical(struct target *target, target_client client,
-                                            enum target_access access, struct target_span *run,
+                                            enum target_access access, struct target_span *span,
                                             size_t count)
 {
-    return transfer_physical(target, FAKE_READ_PHYSICAL, client, access, run, count);
+    return transfer_physical(target, FAKE_READ_PHYSICAL, client, access, span, count);
 }
 
 static enum target_error fake_write_physical(struct target *target, target_client client,
-                                             enum target_access access, struct target_span *run,
+                                             enum target_access access, struct target_span *span,
                                              size_t count)
 {
-    return transfer_physical(target, FAKE_WRITE_PHYSICAL, client, access, run, count);
+    return transfer_physical(target, FAKE_WRITE_PHYSICAL, client, access, span, count);
 }
 
 static enum target_error fake_port_in(struct target *target, target_client client, uint16_t port,

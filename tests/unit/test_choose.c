@@ -30,11 +30,11 @@ static enum target_error answer_of(const struct way *way)
     return *way->ops->name == 'a' ? TARGET_OK : *way->ops->name == 'b' ? b_answers : c_answers;
 }
 
-static enum target_error runs(struct way *way, const struct way_transfer *transfer)
+static enum target_error spans(struct way *way, const struct way_transfer *transfer)
 {
     enum target_error error = answer_of(way);
     if (error == TARGET_OK)
-        spans_settle(transfer->runs, transfer->count);
+        spans_settle(transfer->spans, transfer->count);
     return error;
 }
 
@@ -68,7 +68,7 @@ static bool take_over(struct way *way, const struct way_transfer *transfer,
     if (!c_takes_over)
         return false;
     strcat(story, "(");
-    spans_settle(transfer->runs, 1);
+    spans_settle(transfer->spans, 1);
     *error = rest->carry(rest->context, transfer, false);
     if (*error != TARGET_OK)
         *error = rest->carry(rest->context, transfer, true);
@@ -86,14 +86,14 @@ static void end(struct way *way)
 }
 
 static const struct way_ops a = {
-    .name = "a", .make = make_a, .free = end, .is_open = is_open, .runs = runs, .port = port};
+    .name = "a", .make = make_a, .free = end, .is_open = is_open, .spans = spans, .port = port};
 static const struct way_ops b = {.name = "b",
                                  .while_running = true,
                                  .make = make_b,
                                  .free = end,
                                  .is_open = is_open,
                                  .worth_translating = worth_translating,
-                                 .runs = runs,
+                                 .spans = spans,
                                  .fill = fill,
                                  .port = port};
 static const struct way_ops c = {.name = "c",
@@ -101,7 +101,7 @@ static const struct way_ops c = {.name = "c",
                                  .free = end,
                                  .is_open = is_open,
                                  .take_over = take_over,
-                                 .runs = runs};
+                                 .spans = spans};
 
 static struct way *make(const struct way_ops *ops, const struct way_context *of)
 {
@@ -152,14 +152,14 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
-/* Two runs that do not lie together. */
+/* Two spans that do not lie together. */
 static struct target_span two[2];
 
 static struct way_transfer transfer(enum target_access access)
 {
     two[0] = (struct target_span){.address = 0, .bytes = memory, .length = 16};
     two[1] = (struct target_span){.address = 32, .bytes = memory + 32, .length = 8};
-    return (struct way_transfer){.client = 1, .access = access, .runs = two, .count = 2};
+    return (struct way_transfer){.client = 1, .access = access, .spans = two, .count = 2};
 }
 
 START_TEST(from_the_last_to_the_first)

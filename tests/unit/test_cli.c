@@ -69,7 +69,7 @@ static const struct target_transport ways[] = {
 
 /* A device of which the target cannot tell what it refuses. */
 static enum target_error access_device(struct target *target, target_client client,
-                                       const struct target_seen *seen, struct target_span *runs,
+                                       const struct target_seen *seen, struct target_span *spans,
                                        size_t count, bool write, const char **doubt)
 {
     (void)target;
@@ -77,10 +77,10 @@ static enum target_error access_device(struct target *target, target_client clie
     (void)seen;
     *doubt = "nobody can tell";
     for (size_t i = 0; i < count; i++) {
-        runs[i].done = runs[i].length;
-        runs[i].error = TARGET_OK;
+        spans[i].done = spans[i].length;
+        spans[i].error = TARGET_OK;
         if (!write)
-            memset(runs[i].bytes, 0, runs[i].length);
+            memset(spans[i].bytes, 0, spans[i].length);
     }
     return TARGET_OK;
 }

@@ -25,7 +25,7 @@ static struct {
 } device;
 
 static enum target_error access_device(struct target *target, target_client client,
-                                       const struct target_seen *seen, struct target_span *runs,
+                                       const struct target_seen *seen, struct target_span *spans,
                                        size_t count, bool write, const char **doubt)
 {
     enum target_error error = TARGET_OK;
@@ -35,13 +35,13 @@ static enum target_error access_device(struct target *target, target_client clie
     device.seen = seen != NULL;
     device.at = seen ? *seen : (struct target_seen){0};
     device.write = write;
-    device.address = runs[0].address;
+    device.address = spans[0].address;
     *doubt = device.doubt;
     for (size_t i = 0; i < count; i++) {
-        bool refused = !device.doubt && runs[i].length == device.refused;
-        runs[i].error = error ? TARGET_CANCELLED : refused ? TARGET_FAULT : TARGET_OK;
-        runs[i].done = runs[i].error ? 0 : runs[i].length;
-        error = error ? error : runs[i].error;
+        bool refused = !device.doubt && spans[i].length == device.refused;
+        spans[i].error = error ? TARGET_CANCELLED : refused ? TARGET_FAULT : TARGET_OK;
+        spans[i].done = spans[i].error ? 0 : spans[i].length;
+        error = error ? error : spans[i].error;
     }
     return error;
 }

@@ -25,9 +25,9 @@ static void teardown(void)
 /* Does a write of so many bytes there end what is known? */
 static bool ends(uint64_t physical, size_t length)
 {
-    struct target_span run = {.address = physical, .length = length};
+    struct target_span span = {.address = physical, .length = length};
     uint64_t before = known_epoch(known);
-    known_written(known, &run, 1);
+    known_written(known, &span, 1);
     return known_epoch(known) != before;
 }
 
@@ -99,18 +99,18 @@ END_TEST
 
 START_TEST(virtual_writes)
 {
-    struct target_span run = {.address = PAGE + 8, .length = 8};
+    struct target_span span = {.address = PAGE + 8, .length = 8};
     known_keep(known, 0, PAGE, true, 0x7000);
     keep_table();
     uint64_t before = known_epoch(known);
-    known_written_virtual(known, 0, &run, 1);
+    known_written_virtual(known, 0, &span, 1);
     ck_assert_uint_eq(known_epoch(known), before);
     /* Beyond the page, and of one that is not known. */
-    run.length = PAGE;
-    known_written_virtual(known, 0, &run, 1);
+    span.length = PAGE;
+    known_written_virtual(known, 0, &span, 1);
     ck_assert_uint_eq(known_epoch(known), before + 1);
-    run.length = 8;
-    known_written_virtual(known, 0, &run, 1);
+    span.length = 8;
+    known_written_virtual(known, 0, &span, 1);
     ck_assert_uint_eq(known_epoch(known), before + 2);
 }
 END_TEST

@@ -84,13 +84,13 @@ static bool told(uint64_t physical, const struct target_seen *seen, size_t lengt
                  enum target_error expected)
 {
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    struct target_span run = {.address = physical, .bytes = bytes, .length = length};
+    struct target_span span = {.address = physical, .bytes = bytes, .length = length};
     const char *doubt = "unset";
-    ck_assert_int_eq(target->memory->access_device(target, CLIENT, seen, &run, 1, write, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, seen, &span, 1, write, &doubt),
                      expected);
-    ck_assert_int_eq(run.error, expected);
-    ck_assert_uint_eq(run.done, expected == TARGET_OK ? length : 0);
-    ck_assert_uint_eq(run.address, physical);
+    ck_assert_int_eq(span.error, expected);
+    ck_assert_uint_eq(span.done, expected == TARGET_OK ? length : 0);
+    ck_assert_uint_eq(span.address, physical);
     return doubt == NULL;
 }
 
@@ -213,18 +213,18 @@ SCRIPT(a_processor_that_may_see_another_space, secret_mode)
 SCRIPT(several_accesses_end_where_one_is_refused, as_new)
 {
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    struct target_span runs[] = {
+    struct target_span spans[] = {
         {.address = MACHINE_DEVICE, .bytes = bytes, .length = 4},
         {.address = MACHINE_DEVICE + 4, .bytes = bytes + 4, .length = 1},
         {.address = MACHINE_DEVICE + 5, .bytes = bytes + 5, .length = 2},
     };
     const char *doubt = "unset";
-    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, runs, 3, true, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, spans, 3, true, &doubt),
                      TARGET_FAULT);
     ck_assert_ptr_null(doubt);
-    ck_assert_uint_eq(runs[0].done, 4);
-    ck_assert_int_eq(runs[1].error, TARGET_FAULT);
-    ck_assert_int_eq(runs[2].error, TARGET_CANCELLED);
+    ck_assert_uint_eq(spans[0].done, 4);
+    ck_assert_int_eq(spans[1].error, TARGET_FAULT);
+    ck_assert_int_eq(spans[2].error, TARGET_CANCELLED);
     ck_assert_mem_eq(machine.memory + MACHINE_DEVICE, "\1\2\3\4\0\0\0", 7);
 }
 
@@ -232,13 +232,13 @@ SCRIPT(nothing_while_it_runs, as_new)
 {
     struct failure failure = {0};
     uint8_t byte = 0;
-    struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
+    struct target_span span = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt = "unset";
     ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
-    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &span, 1, true, &doubt),
                      TARGET_RUNNING);
     ck_assert_ptr_null(doubt);
-    ck_assert_uint_eq(run.done, 0);
+    ck_assert_uint_eq(span.done, 0);
 }
 
 static void dies(void)
@@ -249,11 +249,11 @@ static void dies(void)
 SCRIPT(a_stub_that_is_lost_when_it_is_asked, dies)
 {
     uint8_t byte = 0;
-    struct target_span run = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
+    struct target_span span = {.address = MACHINE_DEVICE, .bytes = &byte, .length = 1};
     const char *doubt;
-    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &run, 1, true, &doubt),
+    ck_assert_int_eq(target->memory->access_device(target, CLIENT, &device, &span, 1, true, &doubt),
                      TARGET_GONE);
-    ck_assert_uint_eq(run.done, 0);
+    ck_assert_uint_eq(span.done, 0);
     machine.die_at = NULL;
 }
 

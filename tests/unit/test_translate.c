@@ -119,11 +119,11 @@ static bool write_counts(uint64_t physical)
 {
     uint8_t bytes[8];
     uint64_t epoch = target->processors->translation_epoch(target);
-    struct target_span run = {.address = physical, .bytes = bytes, .length = sizeof bytes};
+    struct target_span span = {.address = physical, .bytes = bytes, .length = sizeof bytes};
 
-    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     return target->processors->translation_epoch(target) != epoch;
 }
@@ -159,15 +159,15 @@ static void translate_meanwhile(void *done)
 SCRIPT(a_write_to_a_table_that_is_being_read_counts)
 {
     uint64_t entry = PLAIN | PRESENT;
-    struct target_span run = {.bytes = (uint8_t *)&entry, .length = sizeof entry};
+    struct target_span span = {.bytes = (uint8_t *)&entry, .length = sizeof entry};
     bool done = false;
 
     translate(0, PAGE);
     ck_assert(!write_counts(LEVEL_2 + 2 * PAGE));
     uint64_t epoch = target->processors->translation_epoch(target);
-    run.address = LEVEL_2 + 2 * PAGE + 511 * 8;
+    span.address = LEVEL_2 + 2 * PAGE + 511 * 8;
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "translate", translate_meanwhile, &done));
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert(!done);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);

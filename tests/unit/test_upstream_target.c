@@ -479,14 +479,14 @@ SCRIPT(a_hole_between_two_pages, NULL)
     memset(bytes, 0x5a, sizeof bytes);
     attach();
     machine.pages[0][2] = MACHINE_UNMAPPED;
-    struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
-                                 one(0x3000, bytes, 4096)};
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
-    ck_assert_uint_eq(runs[0].done, 4096);
-    ck_assert_uint_eq(runs[1].done, 0);
-    ck_assert_int_eq(runs[1].error, TARGET_FAULT);
-    ck_assert_uint_eq(runs[2].done, 4096); /* runs are independent */
-    ck_assert_int_eq(runs[2].error, TARGET_OK);
+    struct target_span spans[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096),
+                                  one(0x3000, bytes, 4096)};
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, spans, 3), TARGET_FAULT);
+    ck_assert_uint_eq(spans[0].done, 4096);
+    ck_assert_uint_eq(spans[1].done, 0);
+    ck_assert_int_eq(spans[1].error, TARGET_FAULT);
+    ck_assert_uint_eq(spans[2].done, 4096); /* runs are independent */
+    ck_assert_int_eq(spans[2].error, TARGET_OK);
 }
 
 SCRIPT(each_processor_has_its_own_pages, NULL)
@@ -496,21 +496,21 @@ SCRIPT(each_processor_has_its_own_pages, NULL)
     attach();
     machine.pages[0][4] = 5;
     machine.pages[1][4] = 6;
-    struct target_span run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 1, &run, 1), TARGET_OK);
+    struct target_span span = one(0x4010, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 1, &span, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x6010], 1);
     byte = 2;
-    run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    span = one(0x4010, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x5010], 2);
     ck_assert_int_eq(translate(1, 0x4000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x6000);
     ck_assert_int_eq(translate(0, 0x4000, &translation), TARGET_OK);
     ck_assert_uint_eq(translation.physical, 0x5000);
     ck_assert_int_eq(translate(2, 0x4000, &translation), TARGET_INVALID);
-    run = one(0x4010, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 2, &run, 1), TARGET_INVALID);
-    ck_assert_uint_eq(run.done, 0);
+    span = one(0x4010, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 2, &span, 1), TARGET_INVALID);
+    ck_assert_uint_eq(span.done, 0);
 }
 
 SCRIPT(physical_and_virtual_do_not_mix, NULL)
@@ -518,16 +518,16 @@ SCRIPT(physical_and_virtual_do_not_mix, NULL)
     uint8_t byte = 0x11;
     attach();
     machine.pages[0][1] = 9;
-    struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    struct target_span span = one(0x1000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     byte = 0x22;
-    run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    span = one(0x1000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_uint_eq(machine.memory[0x1000], 0x11);
     ck_assert_uint_eq(machine.memory[0x9000], 0x22);
-    run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    span = one(0x1000, &byte, 1);
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert_uint_eq(byte, 0x11);
     upstream_detach(target);
@@ -539,20 +539,21 @@ SCRIPT(natural_accesses_one_by_one, NULL)
     uint8_t bytes[16] = {1, 2, 3, 4, 5, 6, 7, 8};
     attach();
     unsigned before = fake_machine_count(&machine, "Me");
-    struct target_span runs[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
-                                 one(0xe006, bytes + 6, 1)};
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
-                     TARGET_OK);
+    struct target_span spans[] = {one(0xe000, bytes, 4), one(0xe004, bytes + 4, 2),
+                                  one(0xe006, bytes + 6, 1)};
+    ck_assert_int_eq(
+        target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, spans, 3), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me") - before, 3);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me000,4:01020304"), 1);
     /* What comes after a failure is not sent. */
     machine.answer_at = "Me004";
     machine.answer = "E14";
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, runs, 3),
-                     TARGET_FAULT);
-    ck_assert_uint_eq(runs[0].done, 4);
-    ck_assert_int_eq(runs[1].error, TARGET_FAULT);
-    ck_assert_int_eq(runs[2].error, TARGET_CANCELLED);
+    ck_assert_int_eq(
+        target->memory->write_physical(target, CLIENT, TARGET_ACCESS_NATURAL, spans, 3),
+        TARGET_FAULT);
+    ck_assert_uint_eq(spans[0].done, 4);
+    ck_assert_int_eq(spans[1].error, TARGET_FAULT);
+    ck_assert_int_eq(spans[2].error, TARGET_CANCELLED);
     ck_assert_uint_eq(fake_machine_count(&machine, "Me006"), 1);
 }
 
@@ -568,13 +569,13 @@ SCRIPT(a_stub_that_answers_less_than_was_asked, short_reads)
     for (size_t i = 0; i < sizeof in; i++)
         machine.memory[0x1000 + i] = (uint8_t)(i * 13 + (i >> 8));
     machine.pages[0][3] = MACHINE_UNMAPPED;
-    struct target_span runs[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
-                                 one(0x3000, in, 8)};
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, runs, 3), TARGET_FAULT);
-    ck_assert_uint_eq(runs[0].done, 4096);
-    ck_assert_uint_eq(runs[1].done, 4096);
+    struct target_span spans[] = {one(0x1000, in, 4096), one(0x2000, in + 4096, 4096),
+                                  one(0x3000, in, 8)};
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, spans, 3), TARGET_FAULT);
+    ck_assert_uint_eq(spans[0].done, 4096);
+    ck_assert_uint_eq(spans[1].done, 4096);
     ck_assert_mem_eq(in, machine.memory + 0x1000, sizeof in);
-    ck_assert_uint_eq(runs[2].done, 0);
+    ck_assert_uint_eq(spans[2].done, 0);
 }
 
 static void wrong_reads(void)
@@ -587,9 +588,9 @@ SCRIPT(a_stub_that_answers_more_than_was_asked, wrong_reads)
 {
     uint8_t in[4];
     attach();
-    struct target_span run = one(0x5000, in, 4);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
-    ck_assert_uint_eq(run.done, 0);
+    struct target_span span = one(0x5000, in, 4);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_GONE);
+    ck_assert_uint_eq(span.done, 0);
     until(TARGET_STATE_LOST);
     ck_assert_uint_eq(stage.lost, 1);
 }
@@ -604,9 +605,9 @@ SCRIPT(a_stub_that_answers_a_write_with_nonsense, odd_writes)
 {
     uint8_t byte = 1;
     attach();
-    struct target_span run = one(0x5000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
-    ck_assert_uint_eq(run.done, 0);
+    struct target_span span = one(0x5000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_GONE);
+    ck_assert_uint_eq(span.done, 0);
     until(TARGET_STATE_LOST);
 }
 
@@ -621,10 +622,10 @@ SCRIPT(death_in_the_middle_of_a_write, dies)
     uint8_t bytes[8192];
     memset(bytes, 0x33, sizeof bytes);
     attach();
-    struct target_span runs[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, runs, 2), TARGET_GONE);
-    ck_assert_uint_eq(runs[0].done, 4096);
-    ck_assert_uint_eq(runs[1].done, 0);
+    struct target_span spans[] = {one(0x1000, bytes, 4096), one(0x2000, bytes, 4096)};
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, spans, 2), TARGET_GONE);
+    ck_assert_uint_eq(spans[0].done, 4096);
+    ck_assert_uint_eq(spans[1].done, 0);
     until(TARGET_STATE_LOST);
     ck_assert_uint_eq(stage.lost, 1);
     ck_assert_int_eq(stage.state, TARGET_STATE_LOST);
@@ -645,15 +646,15 @@ SCRIPT(a_plain_stub_with_binary_writes, binary)
         bytes[i] = (uint8_t)("$#}*a\0z\xff"[i % 8]);
     attach();
     ck_assert(!target->about->info(target)->physical && !target->about->info(target)->ports);
-    struct target_span run = one(0x1000, bytes, sizeof bytes);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    struct target_span span = one(0x1000, bytes, sizeof bytes);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_mem_eq(machine.memory + 0x1000, bytes, sizeof bytes);
     ck_assert_uint_eq(fake_machine_count(&machine, "M"), 0);
-    run = one(0x1000, in, sizeof in);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    span = one(0x1000, in, sizeof in);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_mem_eq(in, bytes, sizeof in);
-    run = one(0x1000, in, 1);
-    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    span = one(0x1000, in, 1);
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_UNSUPPORTED);
     ck_assert_int_eq(target->memory->classify(target, CLIENT, 0, &region), TARGET_UNSUPPORTED);
     ck_assert_ptr_null(target->ports);
@@ -688,21 +689,21 @@ SCRIPT(translations_are_kept_as_long_as_they_hold, NULL)
     unsigned asked = fake_machine_count(&machine, GVA2GPA);
     ck_assert_uint_eq(asked, 3);
     uint64_t epoch = target->processors->translation_epoch(target);
-    struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    struct target_span span = one(0x1000, &byte, 1);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, 3, out), TARGET_OK);
     ck_assert_uint_eq(fake_machine_count(&machine, GVA2GPA), asked);
     ck_assert_uint_eq(target->processors->translation_epoch(target), epoch);
     /* Any write may have hit a page table. */
     machine.pages[0][1] = 3;
-    run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    span = one(0x2000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     ck_assert_int_eq(target->processors->translate(target, CLIENT, 0, pages, 1, out), TARGET_OK);
     ck_assert_uint_eq(out[0].physical, 0x3000);
     epoch = target->processors->translation_epoch(target);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     epoch = target->processors->translation_epoch(target);
     ck_assert_int_eq(target->ports->out(target, CLIENT, 0x80, 1, 1, &failure), TARGET_OK);
@@ -775,8 +776,8 @@ SCRIPT(what_was_asked_before_a_write_ended_is_asked_again, one_at_a_time)
     attach();
     uint64_t epoch = target->processors->translation_epoch(target);
     ck_assert_ptr_nonnull(task_spawn(stage.loop, "asks", ask_meanwhile, &answered));
-    struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    struct target_span span = one(0x2000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert(!answered);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
@@ -801,8 +802,8 @@ SCRIPT(a_32_bit_processor_has_32_bit_addresses, narrow)
     ck_assert_uint_eq(target->about->info(target)->pointer_size, 4);
     ck_assert_int_eq(translate(0, 0x100001000, &translation), TARGET_OK);
     ck_assert_int_eq(translation.error, TARGET_FAULT);
-    struct target_span run = one(0x100001000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_FAULT);
+    struct target_span span = one(0x100001000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_FAULT);
     ck_assert_uint_eq(machine.memory[0x1000], 0);
     /* dbgeng's way to write 0xfffff000. */
     ck_assert_int_eq(translate(0, 0xfffffffffffff000, &translation), TARGET_OK);
@@ -827,10 +828,10 @@ SCRIPT(while_it_runs_the_monitor_translates_and_nothing_is_kept, NULL)
     uint64_t epoch = target->processors->translation_epoch(target);
     ck_assert_uint_ne(target->processors->translation_epoch(target), epoch);
     /* Memory needs the stub. */
-    struct target_span run = one(0x1000, &byte, 1);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
-    ck_assert_int_eq(run.error, TARGET_RUNNING);
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    struct target_span span = one(0x1000, &byte, 1);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_RUNNING);
+    ck_assert_int_eq(span.error, TARGET_RUNNING);
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_RUNNING);
 }
 
@@ -943,8 +944,8 @@ static struct {
 static void read_for_long(void *arg)
 {
     (void)arg;
-    struct target_span run = one(0, busy.bytes, sizeof busy.bytes);
-    busy.read = target->memory->read_virtual(target, CLIENT + 1, 0, &run, 1);
+    struct target_span span = one(0, busy.bytes, sizeof busy.bytes);
+    busy.read = target->memory->read_virtual(target, CLIENT + 1, 0, &span, 1);
     busy.finished++;
 }
 
@@ -985,7 +986,7 @@ SCRIPT(others_halt_and_resume_it, NULL)
 {
     struct failure failure = {0};
     uint8_t byte;
-    struct target_span run = one(0x1000, &byte, 1);
+    struct target_span span = one(0x1000, &byte, 1);
     attach();
     ck_assert_int_eq(target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure), TARGET_OK);
     fake_machine_run(&machine, false);
@@ -994,10 +995,10 @@ SCRIPT(others_halt_and_resume_it, NULL)
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
     ck_assert_uint_gt(stage.memory, memory);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_RUNNING);
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     until(TARGET_STATE_HALTED);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     ck_assert_uint_eq(stage.lost, 0);
 }
 
@@ -1009,7 +1010,7 @@ static void silent(void)
 SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
 {
     uint8_t byte;
-    struct target_span run = one(0x1000, &byte, 1);
+    struct target_span span = one(0x1000, &byte, 1);
     attach();
     fake_machine_run(&machine, true);
     until(TARGET_STATE_RUNNING);
@@ -1020,7 +1021,7 @@ SCRIPT(others_halt_it_and_the_stub_does_not_tell, silent)
     until(TARGET_STATE_RUNNING);
     ck_assert_int_eq(target->run->interrupt(target, CLIENT), TARGET_OK);
     until(TARGET_STATE_HALTED);
-    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
 }
 
 static void answer_status(void *arg)
@@ -1044,18 +1045,18 @@ static void let_it_run_in_doubt(void)
 SCRIPT(nothing_is_sent_while_it_may_run, NULL)
 {
     uint8_t byte;
-    struct target_span run = one(0x1000, &byte, 1);
+    struct target_span span = one(0x1000, &byte, 1);
     attach();
-    for (int runs = 0; runs < 2; runs++) {
+    for (int turn = 0; turn < 2; turn++) {
         let_it_run_in_doubt();
-        if (!runs) { /* a moment only: what was asked for meanwhile is done then */
+        if (turn == 0) { /* a moment only: what was asked for meanwhile is done then */
             machine.running = false;
             ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-            ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+            ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
             continue;
         }
         ck_assert_ptr_nonnull(task_spawn(stage.loop, "answer", answer_status, NULL));
-        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_RUNNING);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_RUNNING);
         until(TARGET_STATE_RUNNING);
     }
     ck_assert_uint_eq(machine.bad, 0);
@@ -1105,8 +1106,8 @@ SCRIPT(many_steps_and_late_events, NULL)
                          TARGET_OK);
         ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, message, sizeof message),
                          TARGET_OK);
-        struct target_span run = one(0x1000, &byte, 1);
-        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+        struct target_span span = one(0x1000, &byte, 1);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     }
     ck_assert_uint_eq(stage.lost, 0);
 }
@@ -1168,8 +1169,8 @@ SCRIPT(many_steps_that_were_not_made, NULL)
     for (unsigned i = 0; i < 50; i++) {
         machine.phantoms = i % 4;
         step_and_wait(0);
-        struct target_span run = one(0x1000, &byte, 1);
-        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+        struct target_span span = one(0x1000, &byte, 1);
+        ck_assert_int_eq(target->memory->read_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     }
     ck_assert_uint_eq(machine.moved[0], 50);
     ck_assert_uint_eq(stage.lost, 0);
@@ -1201,13 +1202,13 @@ SCRIPT(a_lost_target_is_found_again, reattaching)
     uint8_t byte = 1;
     char text[64];
     attach();
-    struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    struct target_span span = one(0x2000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_GONE);
     ck_assert_int_eq(target->run->wait(target, CLIENT, 5, NULL, text, sizeof text), TARGET_GONE);
     ck_assert_uint_eq(stage.lost, 1);
     until(TARGET_STATE_HALTED);
     ck_assert_uint_eq(machine.connects, 2);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_OK);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_OK);
     /* It was running when it was found first, and we had halted it. */
     upstream_detach(target);
     ck_assert(machine.running);
@@ -1228,8 +1229,8 @@ SCRIPT(lost_while_halted_without_qmp, reattaching_no_qmp)
     attach();
     target->run->interrupt(target, CLIENT);
     until(TARGET_STATE_HALTED);
-    struct target_span run = one(0x2000, &byte, 1);
-    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &run, 1), TARGET_GONE);
+    struct target_span span = one(0x2000, &byte, 1);
+    ck_assert_int_eq(target->memory->write_virtual(target, CLIENT, 0, &span, 1), TARGET_GONE);
     until(TARGET_STATE_HALTED);
     ck_assert_uint_eq(machine.connects, 2);
     ck_assert(!machine.running);

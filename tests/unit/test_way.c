@@ -134,27 +134,27 @@ static struct target_transport transport(const char *name)
 SCRIPT(is_taken_for_its_range)
 {
     uint8_t bytes[2][16] = {{0}};
-    struct target_span runs[] = {
+    struct target_span spans[] = {
         {.address = SHELF + 8, .bytes = bytes[0], .length = 16},
         {.address = SHELF + PAGE, .bytes = bytes[1], .length = 16},
     };
     memset(&machine.memory[SHELF + PAGE], 0x77, 16);
-    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, runs, 2),
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, spans, 2),
                      TARGET_OK);
     for (unsigned i = 0; i < 16; i++) {
         ck_assert_uint_eq(bytes[0][i], SHELF_BYTE);
         ck_assert_uint_eq(bytes[1][i], 0x77);
     }
-    ck_assert_uint_eq(runs[0].done + runs[1].done, 32);
+    ck_assert_uint_eq(spans[0].done + spans[1].done, 32);
     ck_assert_uint_eq(fake_machine_count(&machine, "m3"), 0);
 }
 
 SCRIPT(is_counted)
 {
     uint8_t bytes[16] = {0};
-    struct target_span run = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
+    struct target_span span = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
     uint64_t by_stub = transport("rsp").bytes_read;
-    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->read_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert(transport("shelf").open);
     ck_assert_uint_eq(transport("shelf").calls, 1);
@@ -165,10 +165,10 @@ SCRIPT(is_counted)
 SCRIPT(leaves_the_rest)
 {
     uint8_t bytes[16];
-    struct target_span run = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
+    struct target_span span = {.address = SHELF, .bytes = bytes, .length = sizeof bytes};
     memset(bytes, 0x11, sizeof bytes);
     uint64_t by_stub = transport("rsp").bytes_written;
-    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &run, 1),
+    ck_assert_int_eq(target->memory->write_physical(target, CLIENT, TARGET_ACCESS_BULK, &span, 1),
                      TARGET_OK);
     ck_assert_uint_eq(machine.memory[SHELF], 0x11);
     ck_assert_uint_eq(transport("rsp").bytes_written, by_stub + 16);

@@ -20,20 +20,20 @@
 
 struct transfer;
 
-/* A piece of a run that is under way. */
+/* A piece of a span that is under way. */
 struct slot {
     struct rsp_operation operation;
     struct transfer *transfer;
-    size_t run, offset, length;
+    size_t span, offset, length;
     bool busy;
     struct buffer payload;
 };
 
 struct transfer {
     const struct transfer_settings *settings;
-    struct target_span *runs;
+    struct target_span *spans;
     size_t count;
-    size_t run, offset;        /* what is to be sent next */
+    size_t span, offset;       /* what is to be sent next */
     bool single;               /* one piece at a time */
     enum target_error refused; /* why nothing more is sent; of all that was not */
     unsigned busy;
@@ -89,13 +89,13 @@ static bool payload_binary(struct slot *slot, uint64_t address, const uint8_t *b
            buffer_append(&slot->payload, bytes, length);
 }
 
-static bool slot_fill(struct slot *slot, const struct target_span *run)
+static bool slot_fill(struct slot *slot, const struct target_span *span)
 {
     const struct transfer_settings *settings = slot->transfer->settings;
     const struct stub *stub = settings->stub;
-    uint64_t address = (run->address + slot->offset) & settings->address_mask;
-    const uint8_t *bytes = run->bytes + slot->offset;
-    size_t left = run->length - slot->offset;
+    uint64_t address = (span->address + slot->offset) & settings->address_mask;
+    const uint8_t *bytes = span->bytes + slot->offset;
+    size_t left = span->length - slot->offset;
     size_t room = rsp_client_limit(stub->rsp) - HEADER_MOST;
     bool binary = settings->write && stub->binary && !settings->natural;
     buffer_clear(&slot->payload);
@@ -152,16 +152,16 @@ static enum target_error take_read(struct stub *stub, const struct rsp_operation
 
 /* Count what was acknowledged, as a prefix: pieces are answered in order, so whatever does not
  * follow on directly comes after a piece that failed or fell short. */
-static void count(struct transfer *transfer, struct target_span *run, size_t offset, size_t got,
+static void count(struct transfer *transfer, struct target_span *span, size_t offset, size_t got,
                   enum target_error error)
 {
-    if (run->error != TARGET_OK || offset != run->done)
+    if (span->error != TARGET_OK || offset != span->done)
         return;
-    run->done += got;
-    run->error = error;
-    if (transfer->settings->natural && run->done < run->length) {
+    span->done += got;
+    span->error = error;
+    if (transfer->settings->natural && span->done < span->length) {
         if (error == TARGET_OK)
-            run->error = TARGET_FAILED; /* half an access */
+            span->error = TARGET_FAILED; /* half an access */
         transfer->refused = TARGET_CANCELLED;
     }
 }
@@ -172,7 +172,7 @@ static void slot_done(struct rsp_operation *operation)
 {
     struct slot *slot = operation->context;
     struct transfer *transfer = slot->transfer;
-    struct target_span *run = &transfer->runs[slot->run];
+    struct target_span *span = &transfer->spans[slot->span];
     struct stub *stub = transfer->settings->stub;
     size_t got = 0;
     enum target_error error = operation->error;
@@ -180,9 +180,9 @@ static void slot_done(struct rsp_operation *operation)
         error = take_write(stub, operation);
         got = error == TARGET_OK ? slot->length : 0;
     } else if (error == TARGET_OK) {
-        error = take_read(stub, operation, run->bytes + slot->offset, slot->length, &got);
+        error = take_read(stub, operation, span->bytes + slot->offset, slot->length, &got);
     }
-    count(transfer, run, slot->offset, got, error);
+    count(transfer, span, slot->offset, got, error);
     slot->busy = false;
     transfer->busy--;
     send_more(transfer);
@@ -215,13 +215,13 @@ static unsigned weight_of(const struct transfer_settings *settings, const struct
 
 static void send_piece(struct transfer *transfer)
 {
-    struct target_span *run = &transfer->runs[transfer->run];
+    struct target_span *span = &transfer->spans[transfer->span];
     struct slot *slot = slot_free(transfer);
     slot->transfer = transfer;
-    slot->run = transfer->run;
+    slot->span = transfer->span;
     slot->offset = transfer->offset;
     enum target_error error = TARGET_NO_MEMORY;
-    if (slot_fill(slot, run)) {
+    if (slot_fill(slot, span)) {
         struct rsp_operation *operation = &slot->operation;
         operation->payload = buffer_bytes(&slot->payload);
         operation->length = slot->payload.length;
@@ -245,11 +245,11 @@ static void send_piece(struct transfer *transfer)
 
 static void send_more(struct transfer *transfer)
 {
-    while (transfer->busy < slots_most(transfer) && transfer->run < transfer->count &&
+    while (transfer->busy < slots_most(transfer) && transfer->span < transfer->count &&
            transfer->refused == TARGET_OK) {
-        const struct target_span *run = &transfer->runs[transfer->run];
-        if (transfer->offset >= run->length || run->error != TARGET_OK) {
-            transfer->run++;
+        const struct target_span *span = &transfer->spans[transfer->span];
+        if (transfer->offset >= span->length || span->error != TARGET_OK) {
+            transfer->span++;
             transfer->offset = 0;
             continue;
         }
@@ -270,48 +270,48 @@ static void complete(struct transfer *transfer, size_t count_all)
 {
     transfer->single = true;
     for (size_t i = 0; i < count_all; i++) {
-        struct target_span *run = &transfer->runs[i];
-        while (transfer->refused == TARGET_OK && run->error == TARGET_OK &&
-               run->done < run->length) {
-            size_t before = run->done;
-            transfer->run = i;
-            transfer->offset = run->done;
+        struct target_span *span = &transfer->spans[i];
+        while (transfer->refused == TARGET_OK && span->error == TARGET_OK &&
+               span->done < span->length) {
+            size_t before = span->done;
+            transfer->span = i;
+            transfer->offset = span->done;
             transfer->count = i + 1;
             carry_out(transfer);
-            if (run->done == before && run->error == TARGET_OK && transfer->refused == TARGET_OK)
-                run->error = TARGET_FAILED;
+            if (span->done == before && span->error == TARGET_OK && transfer->refused == TARGET_OK)
+                span->error = TARGET_FAILED;
         }
     }
 }
 
 /* Slots for no more pieces than there are, and than the pipeline takes. */
 static unsigned slots_wanted(const struct transfer_settings *settings,
-                             const struct target_span *runs, size_t count_all)
+                             const struct target_span *spans, size_t count_all)
 {
     unsigned depth = rsp_client_depth(settings->stub->rsp);
     size_t most = depth > 1 ? 2 * (size_t)depth * RSP_WEIGHT_FULL : 2, pieces = 0;
     if (most > SLOTS_MOST)
         most = SLOTS_MOST;
     for (size_t i = 0; i < count_all && pieces < most; i++)
-        pieces += 1 + runs[i].length / LEAST_PIECE;
+        pieces += 1 + spans[i].length / LEAST_PIECE;
     return (unsigned)(settings->natural || pieces == 0 ? 1 : pieces < most ? pieces : most);
 }
 
-enum target_error transfer_runs(const struct transfer_settings *settings, struct target_span *runs,
-                                size_t count_all)
+enum target_error transfer_spans(const struct transfer_settings *settings,
+                                 struct target_span *spans, size_t count_all)
 {
-    unsigned slots = slots_wanted(settings, runs, count_all);
+    unsigned slots = slots_wanted(settings, spans, count_all);
     struct transfer *transfer = calloc(1, sizeof *transfer + slots * sizeof *transfer->slots);
     for (size_t i = 0; i < count_all; i++) {
-        runs[i].done = 0;
+        spans[i].done = 0;
         if (!transfer)
-            runs[i].error = TARGET_NO_MEMORY;
+            spans[i].error = TARGET_NO_MEMORY;
     }
     if (!transfer)
         return TARGET_NO_MEMORY;
     transfer->slots_count = slots;
     transfer->settings = settings;
-    transfer->runs = runs;
+    transfer->spans = spans;
     transfer->count = count_all;
     transfer->single = settings->natural;
     transfer->task = task_self();
@@ -319,11 +319,11 @@ enum target_error transfer_runs(const struct transfer_settings *settings, struct
     complete(transfer, count_all);
     enum target_error first = TARGET_OK;
     for (size_t i = 0; i < count_all; i++) {
-        struct target_span *run = &runs[i];
-        if (run->error == TARGET_OK && run->done < run->length)
-            run->error = transfer->refused != TARGET_OK ? transfer->refused : TARGET_FAILED;
+        struct target_span *span = &spans[i];
+        if (span->error == TARGET_OK && span->done < span->length)
+            span->error = transfer->refused != TARGET_OK ? transfer->refused : TARGET_FAILED;
         if (first == TARGET_OK)
-            first = run->error;
+            first = span->error;
     }
     for (unsigned i = 0; i < transfer->slots_count; i++)
         buffer_free(&transfer->slots[i].payload);

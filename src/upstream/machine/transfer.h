@@ -1,5 +1,5 @@
-/* Runs of bytes between here and the target's memory: cut into packets that the stub can take, many
- * in flight. */
+/* Spans of bytes between here and the target's memory: cut into packets that the stub can take,
+ * many in flight. */
 #ifndef SB_UPSTREAM_MACHINE_TRANSFER_H
 #define SB_UPSTREAM_MACHINE_TRANSFER_H
 
@@ -16,9 +16,9 @@ struct transfer_settings {
     uint64_t address_mask; /* what the target's addresses are wide */
 };
 
-/* Carry out all runs, in a task. done and error of each run are set; a run whose error is set on
+/* Carry out all spans, in a task. done and error of each span are set; a span whose error is set on
  * entry is left out. Returns the first error that is not TARGET_OK. */
-enum target_error transfer_runs(const struct transfer_settings *settings, struct target_span *runs,
-                                size_t count);
+enum target_error transfer_spans(const struct transfer_settings *settings,
+                                 struct target_span *spans, size_t count);
 
 #endif

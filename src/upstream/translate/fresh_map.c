@@ -398,12 +398,12 @@ enum target_error fresh_map_classify(struct fresh_map *fresh, target_client clie
     return TARGET_OK;
 }
 
-bool fresh_map_unknown(const struct fresh_map *fresh, const struct target_span *runs, size_t count)
+bool fresh_map_unknown(const struct fresh_map *fresh, const struct target_span *spans, size_t count)
 {
     if (fresh->map.count == 0)
         return false; /* nobody has asked for it yet */
     for (size_t i = 0; i < count; i++)
-        if (memory_map_unknown(&fresh->map, runs[i].address, runs[i].length))
+        if (memory_map_unknown(&fresh->map, spans[i].address, spans[i].length))
             return true;
     return false;
 }

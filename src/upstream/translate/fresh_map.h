@@ -27,8 +27,9 @@ void fresh_map_find(const struct fresh_map *fresh, uint64_t physical, struct tar
 /* As fresh_map_find on a fresh map; where that does not tell, QEMU is asked about the address. */
 enum target_error fresh_map_classify(struct fresh_map *fresh, target_client client,
                                      uint64_t physical, struct target_region *out);
-/* Does any of these runs reach an unknown region of the map as it stands? */
-bool fresh_map_unknown(const struct fresh_map *fresh, const struct target_span *runs, size_t count);
+/* Does any of these spans reach an unknown region of the map as it stands? */
+bool fresh_map_unknown(const struct fresh_map *fresh, const struct target_span *spans,
+                       size_t count);
 /* Is there memory that only a secure world sees? As far as the map was read. */
 bool fresh_map_secure(const struct fresh_map *fresh);
 enum target_error fresh_map_has_bus(struct fresh_map *fresh, target_client client, unsigned bus,

@@ -235,26 +235,26 @@ static bool holds_table(struct known *known, uint64_t physical, size_t length)
     return false;
 }
 
-void known_written(struct known *known, const struct target_span *runs, size_t count)
+void known_written(struct known *known, const struct target_span *spans, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (runs[i].length > 0 && holds_table(known, runs[i].address, runs[i].length)) {
+        if (spans[i].length > 0 && holds_table(known, spans[i].address, spans[i].length)) {
             known_forget(known);
             return;
         }
     }
 }
 
-void known_written_virtual(struct known *known, unsigned cpu, const struct target_span *runs,
+void known_written_virtual(struct known *known, unsigned cpu, const struct target_span *spans,
                            size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t page = runs[i].address & TARGET_PAGE_MASK;
+        uint64_t page = spans[i].address & TARGET_PAGE_MASK;
         const struct entry *entry = find(known, cpu, page);
-        if (runs[i].length == 0)
+        if (spans[i].length == 0)
             continue;
         if (!entry || !entry->mapped ||
-            runs[i].length > TARGET_PAGE_SIZE - (runs[i].address - page) ||
+            spans[i].length > TARGET_PAGE_SIZE - (spans[i].address - page) ||
             holds_table(known, entry->physical, TARGET_PAGE_SIZE)) {
             known_forget(known);
             return;

@@ -29,9 +29,9 @@ void known_touch(struct known *known);
 void known_forget(struct known *known);
 /* RAM or ROM was written, at these physical addresses: known_forget, unless it is known that no
  * page table that was used lies there. */
-void known_written(struct known *known, const struct target_span *runs, size_t count);
+void known_written(struct known *known, const struct target_span *spans, size_t count);
 /* As known_written, for the virtual addresses of that processor. */
-void known_written_virtual(struct known *known, unsigned cpu, const struct target_span *runs,
+void known_written_virtual(struct known *known, unsigned cpu, const struct target_span *spans,
                            size_t count);
 
 /* The page's answer, when it is known. */

@@ -55,15 +55,15 @@ void translate_free(struct translate *translate)
 
 /* What has changed */
 
-void translate_written(struct translate *translate, const struct target_span *runs, size_t count)
+void translate_written(struct translate *translate, const struct target_span *spans, size_t count)
 {
-    known_written(translate->known, runs, count);
+    known_written(translate->known, spans, count);
 }
 
 void translate_written_virtual(struct translate *translate, unsigned cpu,
-                               const struct target_span *runs, size_t count)
+                               const struct target_span *spans, size_t count)
 {
-    known_written_virtual(translate->known, cpu, runs, count);
+    known_written_virtual(translate->known, cpu, spans, count);
 }
 
 void translate_map_changed(struct translate *translate)
@@ -100,10 +100,10 @@ enum target_error translate_classify(struct translate *translate, target_client 
     return fresh_map_classify(translate->map, client, physical, out);
 }
 
-bool translate_unknown(const struct translate *translate, const struct target_span *runs,
+bool translate_unknown(const struct translate *translate, const struct target_span *spans,
                        size_t count)
 {
-    return fresh_map_unknown(translate->map, runs, count);
+    return fresh_map_unknown(translate->map, spans, count);
 }
 
 enum target_error translate_has_bus(struct translate *translate, target_client client, unsigned bus,

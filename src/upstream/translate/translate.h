@@ -14,10 +14,10 @@ void translate_free(struct translate *translate);
 
 /* RAM or ROM was written, at these physical addresses: page tables may have changed, unless it is
  * known that none that was used lies there. */
-void translate_written(struct translate *translate, const struct target_span *runs, size_t count);
+void translate_written(struct translate *translate, const struct target_span *spans, size_t count);
 /* As translate_written, for the virtual addresses of that processor. */
 void translate_written_virtual(struct translate *translate, unsigned cpu,
-                               const struct target_span *runs, size_t count);
+                               const struct target_span *spans, size_t count);
 /* A device, a port or a register that moves the map about was written. */
 void translate_map_changed(struct translate *translate);
 /* The target has run, or registers were written: nothing is as it was. */
@@ -49,8 +49,8 @@ enum target_error translate_pages(struct translate *translate, target_client cli
                                   struct target_translation *out);
 enum target_error translate_classify(struct translate *translate, target_client client,
                                      uint64_t physical, struct target_region *out);
-/* Does any of these runs reach an unknown region of the map as it stands? Pure. */
-bool translate_unknown(const struct translate *translate, const struct target_span *runs,
+/* Does any of these spans reach an unknown region of the map as it stands? Pure. */
+bool translate_unknown(const struct translate *translate, const struct target_span *spans,
                        size_t count);
 enum target_error translate_has_bus(struct translate *translate, target_client client, unsigned bus,
                                     bool *present);

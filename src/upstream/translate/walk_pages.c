@@ -59,7 +59,7 @@ bool walker_read_table(struct walker *walker, target_client client, uint64_t pag
         region.unknown || region.last - page < PAGE_WALK_TABLE_SIZE - 1)
         return false;
     uint8_t bytes[PAGE_WALK_TABLE_SIZE];
-    struct target_span run = {.address = page, .bytes = bytes, .length = sizeof bytes};
+    struct target_span span = {.address = page, .bytes = bytes, .length = sizeof bytes};
     struct transfer_settings settings = {.stub = walker->stub,
                                          .client = client,
                                          .space = RSP_SPACE_PHYSICAL,
@@ -67,7 +67,7 @@ bool walker_read_table(struct walker *walker, target_client client, uint64_t pag
     uint64_t epoch = known_epoch(walker->known);
     struct known_reading reading = {.page = page};
     known_begin_reading(walker->known, &reading);
-    enum target_error error = transfer_runs(&settings, &run, 1);
+    enum target_error error = transfer_spans(&settings, &span, 1);
     known_end_reading(walker->known, &reading);
     /* Another task may have read the same one meanwhile. */
     if (error != TARGET_OK || stub_running(walker->stub) || known_epoch(walker->known) != epoch ||

@@ -15,12 +15,12 @@ bool choose_live(const struct way_rows *rows)
     return open && qmp && qmp_connected(qmp);
 }
 
-bool choose_worth_translating(const struct way_rows *rows, const struct target_span *runs,
+bool choose_worth_translating(const struct way_rows *rows, const struct target_span *spans,
                               size_t count, bool write)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
-        total += runs[i].length;
+        total += spans[i].length;
     for (size_t i = rows->count; i-- > 0;) {
         const struct way *way = rows->row[i];
         if (way->ops->worth_translating && way->ops->worth_translating(way, count, total, write))
@@ -29,28 +29,28 @@ bool choose_worth_translating(const struct way_rows *rows, const struct target_s
     return false;
 }
 
-/* Everything that is not done yet, by the ways that take any runs. */
+/* Everything that is not done yet, by the ways that take any spans. */
 static enum target_error rest(const struct way_rows *rows, const struct way_transfer *transfer)
 {
     enum target_error error = TARGET_UNSUPPORTED;
     for (size_t i = rows->count; i-- > 0 && error == TARGET_UNSUPPORTED;)
-        if (rows->row[i]->ops->runs)
-            error = rows->row[i]->ops->runs(rows->row[i], transfer);
+        if (rows->row[i]->ops->spans)
+            error = rows->row[i]->ops->spans(rows->row[i], transfer);
     return error;
 }
 
 enum target_error choose_last_resort(const struct way_rows *rows,
                                      const struct way_transfer *transfer)
 {
-    return rows->row[0]->ops->runs(rows->row[0], transfer);
+    return rows->row[0]->ops->spans(rows->row[0], transfer);
 }
 
 enum target_error choose_running(const struct way_rows *rows, const struct way_transfer *transfer)
 {
     for (size_t i = rows->count; i-- > 0;) {
         struct way *way = rows->row[i];
-        if (way->ops->while_running && way->ops->runs && way->ops->is_open(way))
-            return way->ops->runs(way, transfer);
+        if (way->ops->while_running && way->ops->spans && way->ops->is_open(way))
+            return way->ops->spans(way, transfer);
     }
     return TARGET_RUNNING;
 }
@@ -59,12 +59,12 @@ enum target_error choose_running(const struct way_rows *rows, const struct way_t
 
 enum target_error choose_natural(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    spans_begin(transfer->runs, transfer->count);
+    spans_begin(transfer->spans, transfer->count);
     return rest(rows, transfer);
 }
 
 /* In bulk: one way may take it over; else spans are offered to those that take them one by one,
- * and what is left then goes by those that take any runs. */
+ * and what is left then goes by those that take any spans. */
 
 static enum target_error carry_rest(const void *context, const struct way_transfer *transfer,
                                     bool last_resort)
@@ -112,28 +112,28 @@ static enum target_error offer_span(const struct way_rows *rows, target_client c
 /* What is left is not done yet. */
 static void offer_spans(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     for (size_t i = 0; i < transfer->count;) {
-        struct target_span span = {.address = runs[i].address, .bytes = runs[i].bytes};
+        struct target_span span = {.address = spans[i].address, .bytes = spans[i].bytes};
         struct target_region region;
-        size_t some = spans_together(&runs[i], transfer->count - i, &span.length);
+        size_t some = spans_together(&spans[i], transfer->count - i, &span.length);
         if (span.length == 0)
-            spans_settle(&runs[i], some);
+            spans_settle(&spans[i], some);
         else if (translate_classify(rows->context->translate, transfer->client, span.address,
                                     &region) == TARGET_OK &&
                  region.first <= span.address && span.length - 1 <= region.last - span.address &&
                  !stub_running(rows->context->stub) &&
                  offer_span(rows, transfer->client, &region, &span, transfer->write) == TARGET_OK)
-            spans_settle(&runs[i], some);
+            spans_settle(&spans[i], some);
         i += some;
     }
 }
 
 enum target_error choose_bulk(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     enum target_error error = TARGET_OK;
-    spans_begin(runs, transfer->count);
+    spans_begin(spans, transfer->count);
     if (stub_running(rows->context->stub)) {
         error = rest(rows, transfer);
     } else if (!taken_over(rows, transfer, &error)) {
@@ -142,10 +142,10 @@ enum target_error choose_bulk(const struct way_rows *rows, const struct way_tran
         error = rest(rows, transfer);
     }
     for (size_t i = 0; i < transfer->count; i++) {
-        if (runs[i].error == TARGET_CANCELLED)
-            runs[i].error = error != TARGET_OK ? error : TARGET_FAILED;
+        if (spans[i].error == TARGET_CANCELLED)
+            spans[i].error = error != TARGET_OK ? error : TARGET_FAILED;
         if (error == TARGET_OK)
-            error = runs[i].error;
+            error = spans[i].error;
     }
     return error;
 }

@@ -7,12 +7,12 @@
 
 /* Can physical memory be reached while the target runs? */
 bool choose_live(const struct way_rows *rows);
-/* Is there a way by which these virtual runs of a halted target are worth translating? */
-bool choose_worth_translating(const struct way_rows *rows, const struct target_span *runs,
+/* Is there a way by which these virtual spans of a halted target are worth translating? */
+bool choose_worth_translating(const struct way_rows *rows, const struct target_span *spans,
                               size_t count, bool write);
 
-/* Each sets done and error of every run, and returns the first error that is not TARGET_OK, or why
- * nothing was done. The runs of the first lie in RAM and ROM, those of the second are single
+/* Each sets done and error of every span, and returns the first error that is not TARGET_OK, or why
+ * nothing was done. The spans of the first lie in RAM and ROM, those of the second are single
  * accesses. */
 enum target_error choose_bulk(const struct way_rows *rows, const struct way_transfer *transfer);
 enum target_error choose_natural(const struct way_rows *rows, const struct way_transfer *transfer);

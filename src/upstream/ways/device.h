@@ -6,9 +6,9 @@
 #include "upstream/ways/rows.h"
 #include "upstream/ways/tells.h"
 
-/* As target_memory.access_device; the runs are single accesses (TARGET_ACCESS_NATURAL). */
-enum target_error device_runs(const struct way_rows *rows, struct tells *tells,
-                              const struct target_seen *seen, const struct way_transfer *transfer,
-                              const char **doubt);
+/* As target_memory.access_device; the spans are single accesses (TARGET_ACCESS_NATURAL). */
+enum target_error device_spans(const struct way_rows *rows, struct tells *tells,
+                               const struct target_seen *seen, const struct way_transfer *transfer,
+                               const char **doubt);
 
 #endif

@@ -135,48 +135,48 @@ static bool can_fill(const struct direct_way *way)
     return qtest_of(way) && qtest_connected(qtest_of(way)) && qmp && qmp_connected(qmp);
 }
 
-/* A span of a write, and where its bytes belong. */
+/* An area of a write, and where its bytes belong. */
 struct filled {
-    struct target_span *runs;
+    struct target_span *spans;
     size_t count, length;
     struct direct_ram_place place;
 };
 
-/* The spans that direct RAM may take; returns how many, *requests: the fills that they take. */
-static size_t find_spans(struct direct_way *way, target_client client, struct target_span *runs,
-                         size_t count, struct filled *spans, size_t *fills)
+/* The areas that direct RAM may take; returns how many, *requests: the fills that they take. */
+static size_t find_areas(struct direct_way *way, target_client client, struct target_span *spans,
+                         size_t count, struct filled *areas, size_t *fills)
 {
     size_t found = 0, total = 0;
     *fills = 0;
     for (size_t i = 0; i < count;) {
-        struct filled span = {.runs = &runs[i]};
+        struct filled area = {.spans = &spans[i]};
         struct target_region region;
-        span.count = spans_together(&runs[i], count - i, &span.length);
-        i += span.count;
-        if (span.length >= FILL_SPAN_LEAST &&
-            translate_classify(way->way.context->translate, client, span.runs->address, &region) ==
+        area.count = spans_together(&spans[i], count - i, &area.length);
+        i += area.count;
+        if (area.length >= FILL_SPAN_LEAST &&
+            translate_classify(way->way.context->translate, client, area.spans->address, &region) ==
                 TARGET_OK &&
             direct_ram_find(way->direct, client, &region,
-                            translate_changes(way->way.context->translate), span.runs->address,
-                            span.length, &span.place) == TARGET_OK) {
-            total += span.length;
-            *fills += (span.length - 1) / QTEST_FILL_MOST + 1;
-            spans[found++] = span;
+                            translate_changes(way->way.context->translate), area.spans->address,
+                            area.length, &area.place) == TARGET_OK) {
+            total += area.length;
+            *fills += (area.length - 1) / QTEST_FILL_MOST + 1;
+            areas[found++] = area;
         }
     }
     return total >= FILL_LEAST ? found : 0;
 }
 
-static enum target_error fill(struct direct_way *way, const struct filled *spans, size_t count,
+static enum target_error fill(struct direct_way *way, const struct filled *areas, size_t count,
                               struct qtest_request *requests)
 {
     size_t made = 0;
     for (size_t i = 0; i < count; i++) {
-        for (size_t at = 0; at < spans[i].length; made++) {
-            size_t left = spans[i].length - at;
+        for (size_t at = 0; at < areas[i].length; made++) {
+            size_t left = areas[i].length - at;
             requests[made] =
                 (struct qtest_request){.verb = QTEST_FILL,
-                                       .address = spans[i].runs->address + at,
+                                       .address = areas[i].spans->address + at,
                                        .length = left < QTEST_FILL_MOST ? left : QTEST_FILL_MOST};
             at += requests[made].length;
         }
@@ -185,81 +185,81 @@ static enum target_error fill(struct direct_way *way, const struct filled *spans
 }
 
 /* Is everything as it was found, so that the fill would hit what is copied to? */
-static bool still_there(const struct direct_way *way, const struct filled *spans, size_t count)
+static bool still_there(const struct direct_way *way, const struct filled *areas, size_t count)
 {
     if (!qtest_connected(qtest_of(way)) || !direct_ram_opened(way->direct) ||
         stub_running(way->way.context->stub))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (spans[i].place.changes != translate_changes(way->way.context->translate))
+        if (areas[i].place.changes != translate_changes(way->way.context->translate))
             return false;
     return true;
 }
 
 /* In between nothing suspends, so nobody of ours lets the target run. */
-static bool copy_all(struct direct_way *way, const struct filled *spans, size_t count)
+static bool copy_all(struct direct_way *way, const struct filled *areas, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (copy(way, &spans[i].place, spans[i].runs->bytes, spans[i].length, true) != TARGET_OK)
+        if (copy(way, &areas[i].place, areas[i].spans->bytes, areas[i].length, true) != TARGET_OK)
             return false;
     for (size_t i = 0; i < count; i++)
-        spans_settle(spans[i].runs, spans[i].count);
+        spans_settle(areas[i].spans, areas[i].count);
     return true;
 }
 
-static void unsettle(const struct filled *spans, size_t count)
+static void unsettle(const struct filled *areas, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < spans[i].count; j++) {
-            spans[i].runs[j].done = 0;
-            spans[i].runs[j].error = TARGET_CANCELLED;
+        for (size_t j = 0; j < areas[i].count; j++) {
+            areas[i].spans[j].done = 0;
+            areas[i].spans[j].error = TARGET_CANCELLED;
         }
     }
 }
 
 /* True: all is written. */
-static bool fill_and_copy(struct direct_way *way, const struct filled *spans, size_t count,
+static bool fill_and_copy(struct direct_way *way, const struct filled *areas, size_t count,
                           struct qtest_request *requests)
 {
     const struct qmp *qmp = way->way.context->stub->monitor.qmp;
     uint64_t heard = qmp_heard(qmp);
-    if (fill(way, spans, count, requests) != TARGET_OK || !still_there(way, spans, count) ||
-        !copy_all(way, spans, count))
+    if (fill(way, areas, count, requests) != TARGET_OK || !still_there(way, areas, count) ||
+        !copy_all(way, areas, count))
         return false;
     /* Had somebody else let the target run, code might have been translated from the filler; the
      * event would have come before. When in doubt QEMU writes the bytes itself. */
     if (qmp_silent_since(qmp, heard))
         return true;
-    unsettle(spans, count);
+    unsettle(areas, count);
     return false;
 }
 
-/* Runs that are worth it are done. True: something came in between, and there may be zeros where
- * the runs that are not done belong. They have to be written by another way at once, with the
+/* Spans that are worth it are done. True: something came in between, and there may be zeros where
+ * the spans that are not done belong. They have to be written by another way at once, with the
  * others still shut out, then filler_gone() is to be called. */
-static bool leaves_filler(struct direct_way *way, target_client client, struct target_span *runs,
+static bool leaves_filler(struct direct_way *way, target_client client, struct target_span *spans,
                           size_t count)
 {
     const struct way_context *context = way->way.context;
-    struct filled *spans = calloc(count ? count : 1, sizeof *spans);
+    struct filled *areas = calloc(count ? count : 1, sizeof *areas);
     struct qtest_request *requests = NULL;
     size_t fills = 0, found = 0;
     bool filler = false;
-    if (spans && can_fill(way))
-        found = find_spans(way, client, runs, count, spans, &fills);
+    if (areas && can_fill(way))
+        found = find_areas(way, client, spans, count, areas, &fills);
     if (found > 0)
         requests = calloc(fills, sizeof *requests);
     if (requests) {
         gate_shut(context->gate);
-        if (still_there(way, spans, found) && hold_begin(context->hold)) {
-            filler = !fill_and_copy(way, spans, found, requests);
+        if (still_there(way, areas, found) && hold_begin(context->hold)) {
+            filler = !fill_and_copy(way, areas, found, requests);
             if (!filler)
                 hold_end(context->hold);
         }
         if (!filler)
             gate_open(context->gate);
     }
-    free(spans);
+    free(areas);
     free(requests);
     return filler;
 }
@@ -276,18 +276,18 @@ static enum target_error over_filler(const struct way_context *context,
                                      const struct way_transfer *transfer,
                                      const struct way_rest *rest)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     bool settled = qtest_way_settle(context->qtest);
     enum target_error error = rest->carry(rest->context, transfer, false);
     if (error == TARGET_NO_MEMORY || error == TARGET_INVALID)
         error = rest->carry(rest->context, transfer, true);
     for (size_t i = 0; i < transfer->count && !settled; i++) {
-        runs[i].done = 0;
-        runs[i].error = error = error != TARGET_OK ? error : TARGET_FAILED;
+        spans[i].done = 0;
+        spans[i].error = error = error != TARGET_OK ? error : TARGET_FAILED;
     }
     if (error != TARGET_OK && rsp_client_connected(context->stub->rsp))
         log_error(ROOM, "zeros may stand from 0x%" PRIx64 " on, where a write was cut short",
-                  runs[0].address);
+                  spans[0].address);
     return error;
 }
 
@@ -296,7 +296,7 @@ static bool take_over(struct way *way, const struct way_transfer *transfer,
 {
     if (!is_open(way) || !transfer->write || copies(way, true))
         return false;
-    if (leaves_filler(of(way), transfer->client, transfer->runs, transfer->count)) {
+    if (leaves_filler(of(way), transfer->client, transfer->spans, transfer->count)) {
         *error = over_filler(way->context, transfer, rest);
         filler_gone(way->context);
     } else {

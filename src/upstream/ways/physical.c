@@ -13,7 +13,7 @@
 /* While the target runs the stub cannot be had: what is open then is better than to fail. */
 static enum target_error move(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    spans_begin(transfer->runs, transfer->count);
+    spans_begin(transfer->spans, transfer->count);
     if (!stub_running(rows->context->stub))
         return choose_last_resort(rows, transfer);
     if (transfer->access == TARGET_ACCESS_BULK)
@@ -21,43 +21,44 @@ static enum target_error move(const struct way_rows *rows, const struct way_tran
     return choose_running(rows, transfer);
 }
 
-/* Read back what was written, one run after the other. A run lies in memory of one kind: where it
+/* Read back what was written, one span after the other. A span lies in memory of one kind: where it
  * reads otherwise in part, none of it was taken. */
 static enum target_error prove(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     for (size_t i = 0; i < transfer->count; i++) {
-        uint8_t *bytes = malloc(runs[i].done ? runs[i].done : 1);
+        uint8_t *bytes = malloc(spans[i].done ? spans[i].done : 1);
         struct target_span back = {
-            .address = runs[i].address, .bytes = bytes, .length = runs[i].done};
+            .address = spans[i].address, .bytes = bytes, .length = spans[i].done};
         const struct way_transfer read = {
-            .client = transfer->client, .access = TARGET_ACCESS_BULK, .runs = &back, .count = 1};
+            .client = transfer->client, .access = TARGET_ACCESS_BULK, .spans = &back, .count = 1};
         if (!bytes)
             return TARGET_NO_MEMORY;
         move(rows, &read);
-        bool equal = back.done == runs[i].done && memcmp(bytes, runs[i].bytes, runs[i].done) == 0;
+        bool equal =
+            back.done == spans[i].done && memcmp(bytes, spans[i].bytes, spans[i].done) == 0;
         free(bytes);
         if (equal)
             continue;
-        runs[i].error = back.done == runs[i].done ? TARGET_FAULT : back.error;
-        runs[i].done = 0;
+        spans[i].error = back.done == spans[i].done ? TARGET_FAULT : back.error;
+        spans[i].done = 0;
     }
-    return spans_first_error(runs, transfer->count);
+    return spans_first_error(spans, transfer->count);
 }
 
 /* Some of them reach an unknown region. */
 static enum target_error unknown(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     struct target_region region = {.kind = REGION_DEVICE};
     enum target_error error = TARGET_OK;
     if (transfer->write && transfer->count > 0)
-        error = translate_classify(rows->context->translate, transfer->client, runs[0].address,
+        error = translate_classify(rows->context->translate, transfer->client, spans[0].address,
                                    &region);
     if (error != TARGET_OK) {
-        spans_begin(runs, transfer->count);
+        spans_begin(spans, transfer->count);
         for (size_t i = 0; i < transfer->count; i++)
-            runs[i].error = error;
+            spans[i].error = error;
         return error;
     }
     error = move(rows, transfer);
@@ -66,9 +67,9 @@ static enum target_error unknown(const struct way_rows *rows, const struct way_t
     return error;
 }
 
-enum target_error physical_runs(const struct way_rows *rows, const struct way_transfer *transfer)
+enum target_error physical_spans(const struct way_rows *rows, const struct way_transfer *transfer)
 {
-    if (translate_unknown(rows->context->translate, transfer->runs, transfer->count))
+    if (translate_unknown(rows->context->translate, transfer->spans, transfer->count))
         return unknown(rows, transfer);
     if (transfer->access == TARGET_ACCESS_BULK)
         return choose_bulk(rows, transfer);

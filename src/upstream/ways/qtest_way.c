@@ -1,4 +1,4 @@
-/* Memory, devices and ports by qtest: what is worth it, and how runs become requests. */
+/* Memory, devices and ports by qtest: what is worth it, and how spans become requests. */
 #include "upstream/ways/qtest_way.h"
 
 #include "base/bytes.h"
@@ -15,7 +15,7 @@
 
 /* By measurement, on QEMU 7.2: from here on a virtual write is quicker through qtest than through M
  * packets. A store takes QEMU three quarters of what an M packet of a few bytes does, but a halt's
- * first must find out how the processor stands, which few runs do not make up for. */
+ * first must find out how the processor stands, which few spans do not make up for. */
 #define QTEST_BYTES_LEAST ((size_t)4 * 1024)
 #define QTEST_RUNS_LEAST  ((size_t)8)
 /* Single accesses that are handed over at once. */
@@ -128,14 +128,15 @@ static bool big_endian(const struct way *way, bool *order)
 /* Single accesses */
 
 /* What became of accesses some of which were not answered: the first of these may have happened. */
-static enum target_error unanswered(struct target_span *runs, size_t count, enum target_error error)
+static enum target_error unanswered(struct target_span *spans, size_t count,
+                                    enum target_error error)
 {
     for (size_t i = 0; i < count; i++)
-        runs[i].error = i == 0 ? error : TARGET_CANCELLED;
+        spans[i].error = i == 0 ? error : TARGET_CANCELLED;
     return error;
 }
 
-static enum target_error accesses(struct qtest *qtest, struct target_span *runs, size_t count,
+static enum target_error accesses(struct qtest *qtest, struct target_span *spans, size_t count,
                                   bool write)
 {
     bool big_endian = qtest_big_endian(qtest);
@@ -143,24 +144,24 @@ static enum target_error accesses(struct qtest *qtest, struct target_span *runs,
         struct qtest_request requests[NATURAL_MOST];
         size_t some = 0;
         for (; some < NATURAL_MOST && from + some < count; some++) {
-            const struct target_span *run = &runs[from + some];
+            const struct target_span *span = &spans[from + some];
             requests[some] = (struct qtest_request){.verb = write ? QTEST_STORE : QTEST_LOAD,
-                                                    .width = (unsigned)run->length,
-                                                    .address = run->address};
-            if (run->length > 8)
-                return unanswered(&runs[from], count - from, TARGET_INVALID);
+                                                    .width = (unsigned)span->length,
+                                                    .address = span->address};
+            if (span->length > 8)
+                return unanswered(&spans[from], count - from, TARGET_INVALID);
             if (write)
-                requests[some].value = bytes_load(run->bytes, run->length, big_endian);
+                requests[some].value = bytes_load(span->bytes, span->length, big_endian);
         }
         enum target_error error = qtest_run(qtest, requests, some);
         for (size_t i = 0; i < some; i++, from++) {
-            struct target_span *run = &runs[from];
+            struct target_span *span = &spans[from];
             if (!requests[i].done)
-                return unanswered(run, count - from, error == TARGET_GONE ? TARGET_FAILED : error);
-            run->done = run->length;
-            run->error = TARGET_OK;
+                return unanswered(span, count - from, error == TARGET_GONE ? TARGET_FAILED : error);
+            span->done = span->length;
+            span->error = TARGET_OK;
             if (!write)
-                bytes_store(run->bytes, requests[i].value, run->length, big_endian);
+                bytes_store(span->bytes, requests[i].value, span->length, big_endian);
         }
     }
     return TARGET_OK;
@@ -179,23 +180,24 @@ static bool is_width(size_t length)
 }
 
 /* RAM does not ask how its bytes come: as a number they take QEMU least. */
-static struct qtest_request store_of(const struct qtest *qtest, const struct target_span *run,
+static struct qtest_request store_of(const struct qtest *qtest, const struct target_span *span,
                                      size_t length)
 {
     return (struct qtest_request){.verb = QTEST_STORE,
                                   .width = (unsigned)length,
-                                  .address = run->address,
+                                  .address = span->address,
                                   .length = length,
-                                  .value = bytes_load(run->bytes, length, qtest_big_endian(qtest))};
+                                  .value =
+                                      bytes_load(span->bytes, length, qtest_big_endian(qtest))};
 }
 
 /* How many requests everything that is not done yet takes at most. */
-static size_t requests_most(const struct target_span *runs, size_t count)
+static size_t requests_most(const struct target_span *spans, size_t count)
 {
     size_t most = 0;
     for (size_t i = 0; i < count; i++)
-        if (runs[i].error != TARGET_OK)
-            most += runs[i].length / QTEST_PIECE_MOST + 1;
+        if (spans[i].error != TARGET_OK)
+            most += spans[i].length / QTEST_PIECE_MOST + 1;
     return most;
 }
 
@@ -215,41 +217,41 @@ static size_t cut_span(struct qtest_request *requests, size_t made, const struct
 }
 
 static size_t make_requests(const struct qtest *qtest, struct qtest_request *requests,
-                            const struct target_span *runs, size_t count, bool write)
+                            const struct target_span *spans, size_t count, bool write)
 {
     size_t made = 0, length;
     for (size_t i = 0; i < count;) {
-        if (runs[i].error == TARGET_OK) {
+        if (spans[i].error == TARGET_OK) {
             i++;
             continue;
         }
-        size_t some = spans_together(&runs[i], count - i, &length);
+        size_t some = spans_together(&spans[i], count - i, &length);
         if (write && is_width(length))
-            requests[made++] = store_of(qtest, &runs[i], length);
+            requests[made++] = store_of(qtest, &spans[i], length);
         else
-            made = cut_span(requests, made, &runs[i], length, write);
+            made = cut_span(requests, made, &spans[i], length, write);
         i += some;
     }
     return made;
 }
 
-/* Requests and runs come in the same order: give each run what was answered of it. Returns how many
- * bytes that were. */
-static uint64_t share_out(const struct qtest_request *requests, struct target_span *runs,
+/* Requests and spans come in the same order: give each span what was answered of it. Returns how
+ * many bytes that were. */
+static uint64_t share_out(const struct qtest_request *requests, struct target_span *spans,
                           size_t count)
 {
     uint64_t moved = 0;
     size_t r = 0, used = 0;
     for (size_t i = 0; i < count; i++) {
-        if (runs[i].error == TARGET_OK)
+        if (spans[i].error == TARGET_OK)
             continue;
         bool whole = true;
-        for (size_t at = 0; at < runs[i].length;) {
+        for (size_t at = 0; at < spans[i].length;) {
             size_t part = requests[r].length - used;
-            if (part > runs[i].length - at)
-                part = runs[i].length - at;
+            if (part > spans[i].length - at)
+                part = spans[i].length - at;
             whole = whole && requests[r].done;
-            runs[i].done += whole ? part : 0;
+            spans[i].done += whole ? part : 0;
             at += part;
             used += part;
             if (used == requests[r].length) {
@@ -257,9 +259,9 @@ static uint64_t share_out(const struct qtest_request *requests, struct target_sp
                 used = 0;
             }
         }
-        moved += runs[i].done;
+        moved += spans[i].done;
         if (whole)
-            runs[i].error = TARGET_OK;
+            spans[i].error = TARGET_OK;
     }
     return moved;
 }
@@ -267,17 +269,17 @@ static uint64_t share_out(const struct qtest_request *requests, struct target_sp
 /* Everything that is not done yet, as one batch of requests. */
 static enum target_error carry_bulk(struct way *way, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     struct qtest *qtest = of(way)->qtest;
-    size_t most = requests_most(runs, transfer->count);
+    size_t most = requests_most(spans, transfer->count);
     if (most == 0)
         return TARGET_OK;
     struct qtest_request *requests = calloc(most, sizeof *requests);
     if (!requests)
         return TARGET_NO_MEMORY;
-    size_t made = make_requests(qtest, requests, runs, transfer->count, transfer->write);
+    size_t made = make_requests(qtest, requests, spans, transfer->count, transfer->write);
     enum target_error error = qtest_run(qtest, requests, made);
-    uint64_t moved = share_out(requests, runs, transfer->count);
+    uint64_t moved = share_out(requests, spans, transfer->count);
     free(requests);
     way_count(way, transfer->write, moved);
     return error;
@@ -293,8 +295,8 @@ static enum target_error carry(struct way *way, const struct way_transfer *trans
         /* RAM may be written once more: what was not acknowledged goes by the next way. */
         return error == TARGET_GONE ? TARGET_UNSUPPORTED : error;
     }
-    error = accesses(of(way)->qtest, transfer->runs, transfer->count, transfer->write);
-    way_count_runs(way, transfer->write, transfer->runs, transfer->count);
+    error = accesses(of(way)->qtest, transfer->spans, transfer->count, transfer->write);
+    way_count_spans(way, transfer->write, transfer->spans, transfer->count);
     return error;
 }
 
@@ -381,7 +383,7 @@ const struct way_ops qtest_way = {.name = "qtest",
                                   .close = close_it,
                                   .big_endian = big_endian,
                                   .worth_translating = worth_translating,
-                                  .runs = carry,
+                                  .spans = carry,
                                   .fill = fill,
                                   .port = port,
                                   .ports_out = ports_out};

@@ -1,39 +1,40 @@
-/* Runs of a transfer: which lie together, and what became of them. */
+/* Spans of a transfer: which lie together, and what became of them. */
 #include "upstream/ways/spans.h"
 
-void spans_begin(struct target_span *runs, size_t count)
+void spans_begin(struct target_span *spans, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        runs[i].done = 0;
-        runs[i].error = TARGET_CANCELLED;
+        spans[i].done = 0;
+        spans[i].error = TARGET_CANCELLED;
     }
 }
 
-void spans_settle(struct target_span *runs, size_t count)
+void spans_settle(struct target_span *spans, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        runs[i].done = runs[i].length;
-        runs[i].error = TARGET_OK;
+        spans[i].done = spans[i].length;
+        spans[i].error = TARGET_OK;
     }
 }
 
-size_t spans_together(const struct target_span *runs, size_t count, size_t *length)
+size_t spans_together(const struct target_span *spans, size_t count, size_t *length)
 {
-    const bool done = runs[0].error == TARGET_OK;
+    const bool done = spans[0].error == TARGET_OK;
     size_t some = 1;
-    *length = runs[0].length;
-    while (some < count && runs[some].address == runs[0].address + *length &&
-           runs[some].bytes == runs[0].bytes + *length && (runs[some].error == TARGET_OK) == done) {
-        *length += runs[some].length;
+    *length = spans[0].length;
+    while (some < count && spans[some].address == spans[0].address + *length &&
+           spans[some].bytes == spans[0].bytes + *length &&
+           (spans[some].error == TARGET_OK) == done) {
+        *length += spans[some].length;
         some++;
     }
     return some;
 }
 
-enum target_error spans_first_error(const struct target_span *runs, size_t count)
+enum target_error spans_first_error(const struct target_span *spans, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (runs[i].error != TARGET_OK)
-            return runs[i].error;
+        if (spans[i].error != TARGET_OK)
+            return spans[i].error;
     return TARGET_OK;
 }

@@ -1,4 +1,4 @@
-/* Physical runs by the target's GDB stub. It is the last resort: it takes everything, and says why
+/* Physical spans by the target's GDB stub. It is the last resort: it takes everything, and says why
  * it cannot now (the target runs, or is lost). */
 #include "upstream/ways/stub_way.h"
 
@@ -27,7 +27,7 @@ static bool is_open(const struct way *way)
 /* Everything that is not done yet. */
 static enum target_error carry(struct way *way, const struct way_transfer *transfer)
 {
-    struct target_span *runs = transfer->runs;
+    struct target_span *spans = transfer->spans;
     const size_t count = transfer->count;
     struct transfer_settings settings = {.stub = way->context->stub,
                                          .client = transfer->client,
@@ -40,22 +40,22 @@ static enum target_error carry(struct way *way, const struct way_transfer *trans
     if (!left)
         return TARGET_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
-        if (runs[i].error != TARGET_OK)
+        if (spans[i].error != TARGET_OK)
             left[some++] = (struct target_span){
-                .address = runs[i].address, .bytes = runs[i].bytes, .length = runs[i].length};
-    enum target_error error = some > 0 ? transfer_runs(&settings, left, some) : TARGET_OK;
+                .address = spans[i].address, .bytes = spans[i].bytes, .length = spans[i].length};
+    enum target_error error = some > 0 ? transfer_spans(&settings, left, some) : TARGET_OK;
     if (some > 0)
-        way_count_runs(way, transfer->write, left, some);
+        way_count_spans(way, transfer->write, left, some);
     some = 0;
     for (size_t i = 0; i < count; i++) {
-        if (runs[i].error == TARGET_OK)
+        if (spans[i].error == TARGET_OK)
             continue;
-        runs[i].done = left[some].done;
-        runs[i].error = left[some++].error;
+        spans[i].done = left[some].done;
+        spans[i].error = left[some++].error;
     }
     free(left);
     return error;
 }
 
 const struct way_ops stub_way = {
-    .name = "rsp", .make = make, .free = end, .is_open = is_open, .runs = carry};
+    .name = "rsp", .make = make, .free = end, .is_open = is_open, .spans = carry};

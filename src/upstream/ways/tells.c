@@ -16,7 +16,7 @@ static enum target_error access_byte(const struct way_context *context, target_c
 {
     struct stub *stub = context->stub;
     uint8_t byte = 0;
-    struct target_span run = {
+    struct target_span span = {
         .address = seen ? seen->address : address, .bytes = &byte, .length = 1};
     struct transfer_settings settings = {.stub = stub,
                                          .client = client,
@@ -25,7 +25,7 @@ static enum target_error access_byte(const struct way_context *context, target_c
                                          .write = write,
                                          .natural = true,
                                          .address_mask = UINT64_MAX};
-    return transfer_runs(&settings, &run, 1);
+    return transfer_spans(&settings, &span, 1);
 }
 
 static const char *text_of(enum told told)

@@ -41,10 +41,10 @@ void way_count(struct way *way, bool write, uint64_t bytes)
     *(write ? &way->written : &way->read) += bytes;
 }
 
-void way_count_runs(struct way *way, bool write, const struct target_span *runs, size_t count)
+void way_count_spans(struct way *way, bool write, const struct target_span *spans, size_t count)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++)
-        bytes += runs[i].done;
+        bytes += spans[i].done;
     way_count(way, write, bytes);
 }

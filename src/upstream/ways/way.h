@@ -33,13 +33,13 @@ struct way_context {
     struct way *qtest; /* for those who need QEMU's own fills; NULL: there is none */
 };
 
-/* Physical runs that are to be moved. One that is not done has done 0 and an error that is not
+/* Physical spans that are to be moved. One that is not done has done 0 and an error that is not
  * TARGET_OK: TARGET_CANCELLED until something better is known. */
 struct way_transfer {
     target_client client;
     enum target_access access;
     bool write;
-    struct target_span *runs;
+    struct target_span *spans;
     size_t count;
 };
 
@@ -61,12 +61,12 @@ struct way_port {
 };
 
 /* A row. A function that is NULL says that the way does nothing of that kind; one that returns
- * TARGET_UNSUPPORTED leaves it to the next way. open, take_over, span, runs, fill, port and
+ * TARGET_UNSUPPORTED leaves it to the next way. open, take_over, span, spans, fill, port and
  * ports_out are called in a task, and may suspend; the others must not. failure says why
  * something failed; it may be NULL, but not for open. */
 struct way_ops {
     const char *name; /* as told to users: "qtest" */
-    /* Its runs are carried out while the target runs, too, where QMP tells of that. */
+    /* Its spans are carried out while the target runs, too, where QMP tells of that. */
     bool while_running;
 
     struct way *(*make)(const struct way_context *context); /* NULL: out of memory */
@@ -81,7 +81,7 @@ struct way_ops {
     /* The byte order that it knows its QEMU to have. False: it does not know. */
     bool (*big_endian)(const struct way *way, bool *big_endian);
 
-    /* Virtual runs of a halted target, total bytes in all: is this way so much quicker for them
+    /* Virtual spans of a halted target, total bytes in all: is this way so much quicker for them
      * than the stub that it is worth finding out where they lie? */
     bool (*worth_translating)(const struct way *way, size_t count, size_t total, bool write);
     /* A transfer of a halted target, all of it, by this way and, for what it does not do itself, by
@@ -95,8 +95,8 @@ struct way_ops {
     enum target_error (*span)(struct way *way, target_client client,
                               const struct target_region *region, const struct target_span *span,
                               bool write);
-    /* All runs of a transfer that are not done yet. Sets their done and error. */
-    enum target_error (*runs)(struct way *way, const struct way_transfer *transfer);
+    /* All spans of a transfer that are not done yet. Sets their done and error. */
+    enum target_error (*spans)(struct way *way, const struct way_transfer *transfer);
     /* Fill RAM with a byte, from *done on; *done: how much of it was. */
     enum target_error (*fill)(struct way *way, uint64_t physical, uint64_t length, uint8_t byte,
                               uint64_t *done);
@@ -124,6 +124,6 @@ enum target_error way_opened(struct way *way, enum ways_choice choice, enum targ
                              struct failure *failure);
 /* Count a call that moved so many bytes. */
 void way_count(struct way *way, bool write, uint64_t bytes);
-void way_count_runs(struct way *way, bool write, const struct target_span *runs, size_t count);
+void way_count_spans(struct way *way, bool write, const struct target_span *spans, size_t count);
 
 #endif

@@ -94,39 +94,40 @@ size_t ways_list(const struct ways *ways, struct target_transport *out, size_t m
 /* Memory */
 
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
-                                struct target_span *runs, size_t count, bool write)
+                                struct target_span *spans, size_t count, bool write)
 {
     const struct way_transfer transfer = {
-        .client = client, .access = access, .write = write, .runs = runs, .count = count};
-    return physical_runs(&ways->rows, &transfer);
+        .client = client, .access = access, .write = write, .spans = spans, .count = count};
+    return physical_spans(&ways->rows, &transfer);
 }
 
 enum target_error ways_device(struct ways *ways, target_client client,
-                              const struct target_seen *seen, struct target_span *runs,
+                              const struct target_seen *seen, struct target_span *spans,
                               size_t count, bool write, const char **doubt)
 {
     const struct way_transfer transfer = {.client = client,
                                           .access = TARGET_ACCESS_NATURAL,
                                           .write = write,
-                                          .runs = runs,
+                                          .spans = spans,
                                           .count = count};
-    return device_runs(&ways->rows, &ways->tells, seen, &transfer, doubt);
+    return device_spans(&ways->rows, &ways->tells, seen, &transfer, doubt);
 }
 
-bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *runs,
+bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *spans,
                   size_t count, bool write)
 {
     const struct way_transfer transfer = {.client = client,
                                           .access = TARGET_ACCESS_BULK,
                                           .write = write,
-                                          .runs = runs,
+                                          .spans = spans,
                                           .count = count};
-    return virtual_runs(&ways->rows, cpu, &transfer);
+    return virtual_spans(&ways->rows, cpu, &transfer);
 }
 
-void ways_count_virtual(struct ways *ways, bool write, const struct target_span *runs, size_t count)
+void ways_count_virtual(struct ways *ways, bool write, const struct target_span *spans,
+                        size_t count)
 {
-    way_count_runs(ways->rows.row[0], write, runs, count);
+    way_count_spans(ways->rows.row[0], write, spans, count);
 }
 
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,

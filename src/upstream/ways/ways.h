@@ -34,16 +34,16 @@ void ways_close(struct ways *ways);
 bool ways_live(const struct ways *ways);
 bool ways_live_virtual(const struct ways *ways);
 
-/* Physical runs, as target_memory.read_physical and write_physical; halted or ways_live(). Between
+/* Physical spans, as target_memory.read_physical and write_physical; halted or ways_live(). Between
  * ways_enter and ways_leave, which a bulk write may leave and enter again. */
 enum target_error ways_physical(struct ways *ways, target_client client, enum target_access access,
-                                struct target_span *runs, size_t count, bool write);
+                                struct target_span *spans, size_t count, bool write);
 /* As target_memory.access_device; as ways_physical. */
 enum target_error ways_device(struct ways *ways, target_client client,
-                              const struct target_seen *seen, struct target_span *runs,
+                              const struct target_seen *seen, struct target_span *spans,
                               size_t count, bool write, const char **doubt);
-/* Virtual runs of a halted target. False: left to the stub, nothing was done. As ways_physical. */
-bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *runs,
+/* Virtual spans of a halted target. False: left to the stub, nothing was done. As ways_physical. */
+bool ways_virtual(struct ways *ways, target_client client, unsigned cpu, struct target_span *spans,
                   size_t count, bool write);
 /* One port access, of a target that has ports. failure, which may be NULL, says why it
  * failed. */
@@ -55,11 +55,11 @@ enum target_error ways_ports_out(struct ways *ways, struct target_port_write *wr
 enum target_error ways_fill(struct ways *ways, uint64_t physical, uint64_t length, uint8_t byte,
                             uint64_t *done);
 
-/* The target is about to resume: until ways_release, virtual runs are left to the stub, whose queue
- * knows of it, and writes by direct RAM are not begun. */
+/* The target is about to resume: until ways_release, virtual spans are left to the stub, whose
+ * queue knows of it, and writes by direct RAM are not begun. */
 void ways_hold(struct ways *ways);
 void ways_release(struct ways *ways);
-/* Wait, in a task, for virtual runs and writes by direct RAM under way. True: there were some. */
+/* Wait, in a task, for virtual spans and writes by direct RAM under way. True: there were some. */
 bool ways_drain(struct ways *ways);
 
 /* Around everything that may look at the target's memory, or have a processor or a device look: for
@@ -68,7 +68,7 @@ void ways_enter(struct ways *ways);
 void ways_leave(struct ways *ways);
 
 /* Count what ways_virtual has left to the stub. */
-void ways_count_virtual(struct ways *ways, bool write, const struct target_span *runs,
+void ways_count_virtual(struct ways *ways, bool write, const struct target_span *spans,
                         size_t count);
 /* As target_about.transports. */
 size_t ways_list(const struct ways *ways, struct target_transport *out, size_t most);
