@@ -27,11 +27,12 @@ static void set_signed(struct value *value, int64_t number)
         value->number = (uint64_t)number;
 }
 
+/* width: 1, 2, 4 or 8 bytes. */
 static int64_t sign_extend(uint64_t number, size_t width)
 {
-    unsigned unused = 64 - 8 * (unsigned)width;
+    uint64_t sign = (uint64_t)1 << (8 * width - 1) % 64;
 
-    return (int64_t)(number << unused) >> unused;
+    return (int64_t)((number ^ sign) - sign);
 }
 
 bool value_enter(struct value_reader *reader, struct value *value)
