@@ -224,7 +224,10 @@ static bool resume_now(struct client *client, const struct resume *resume)
     }
     client->stops_seen = stops;
     if (stopped) {
-        front_publish(front);
+        /* Since its breakpoints were put back others may have resumed it, or it may be lost: then
+         * that is what the clients hear of. */
+        if (front_run_allows(&front->seen, FRONT_TOLD))
+            front_publish(front);
         return true;
     }
     front_run_take(&front->seen, resume->steps ? FRONT_STEPS : FRONT_RESUMES);

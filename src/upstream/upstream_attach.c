@@ -209,6 +209,8 @@ enum target_error upstream_attach_try(struct upstream_connection *attach, struct
              upstream->info.processors, running ? "was running" : "halted");
     if (running && !attach->config.attach_halt)
         error = run_control_resume(upstream->run, 0, TARGET_RESUME_GO, 0, failure);
+    if (error != TARGET_OK)
+        failure_complete(failure, error, target_error_text(error));
     return error;
 fail:
     back_out(upstream, running);

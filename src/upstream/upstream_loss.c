@@ -39,11 +39,12 @@ void upstream_loss_of_monitor(struct upstream_loss *loss, const char *reason)
 {
     const struct upstream *upstream = loss->attach->upstream;
     snprintf(loss->qmp_reason, sizeof loss->qmp_reason, "%s", reason);
+    bool doubted = run_state_is(&upstream->state, RUN_DOUBTED);
     if (run_state_attached(&upstream->state) && !loss->saving &&
-        rsp_client_connected(upstream->stub.rsp) && !run_state_is(&upstream->state, RUN_DOUBTED) &&
+        rsp_client_connected(upstream->stub.rsp) && !doubted &&
         run_control_state(upstream->run) == TARGET_STATE_HALTED)
         loss->saving = task_spawn(loss->loop, "save", save_task, loss) != NULL;
-    if (!loss->saving)
+    if (!loss->saving || doubted) /* nobody else would end the doubt */
         leave_stub(loss);
 }
 

@@ -1332,6 +1332,25 @@ SCRIPT(a_long_stop_reply_is_kept_whole, NULL)
     ck_assert_str_eq(target->run->stop_reply(target), words);
 }
 
+/* The one that we ask for when we attach, too. */
+static char long_reply[1000];
+static void give_a_long_reply(void)
+{
+    strcpy(long_reply, "T05");
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(long_reply + strlen(long_reply), sizeof long_reply - strlen(long_reply),
+                 "%02x:%016x;", i, i);
+    strcat(long_reply, "thread:02;");
+    machine.answer_at = "?";
+    machine.answer = long_reply;
+}
+
+SCRIPT(a_long_stop_reply_at_the_attach, give_a_long_reply)
+{
+    attach();
+    ck_assert_str_eq(target->run->stop_reply(target), long_reply);
+}
+
 SCRIPT(the_monitor_may_not_resume_behind_our_back, NULL)
 {
     struct buffer text = {0};
@@ -1428,6 +1447,7 @@ int main(void)
     tcase_add_test(tcase, packets_that_must_not_pass);
     tcase_add_test(tcase, a_resume_in_a_clients_own_words);
     tcase_add_test(tcase, a_long_stop_reply_is_kept_whole);
+    tcase_add_test(tcase, a_long_stop_reply_at_the_attach);
     tcase_add_test(tcase, the_monitor_may_not_resume_behind_our_back);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -130,7 +130,11 @@ static enum target_error ask_status(struct stub *stub, struct buffer *reply,
     if (error == TARGET_OK && text[0] != 'T' && text[0] != 'S')
         return failure_set(failure, TARGET_FAILED,
                            "the target is not there to be debugged ('?' gives '%.40s')", text);
-    snprintf(stub->stop, sizeof stub->stop, "%s", text);
+    if (error == TARGET_OK) {
+        free(stub->stop);
+        stub->stop = strdup(text);
+        error = stub->stop ? TARGET_OK : TARGET_NO_MEMORY;
+    }
     if (error == TARGET_OK)
         error = ask(stub, reply, "vCont?");
     text = buffer_text(reply);
@@ -404,6 +408,8 @@ void attach_forget(struct stub *stub)
     free(stub->features);
     description_clear(&stub->description);
     stub->features = NULL;
+    free(stub->stop);
+    stub->stop = NULL;
     stub->threads = NULL;
     stub->processors = 0;
 }

@@ -41,7 +41,7 @@ struct stub {
     char build[64]; /* what QEMU was built for: "mipsel"; "" where it does not say */
     struct description description;
     char *features;   /* its reply to our qSupported, as it came */
-    char stop[256];   /* its stop reply when we attached */
+    char *stop;       /* its stop reply when we attached */
     char status[32];  /* QEMU's word for its run state when we attached: "paused", "prelaunch" */
     char version[64]; /* "QEMU 7.2.22", "GDB stub" */
 };

@@ -32,6 +32,7 @@ enum target_error way_opened(struct way *way, enum ways_choice choice, enum targ
         return failure_set(failure, error, "--%s on cannot be had: %s", way->ops->name, why.text);
     }
     log_warning(ROOM, "no %s: %s", way->ops->name, failure->text);
+    failure_clear(failure);
     return TARGET_OK;
 }
 
