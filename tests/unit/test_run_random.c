@@ -5,6 +5,7 @@
 #include "base/failure.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "draw.h"
 #include "fake_machine.h"
 #include "upstream/upstream.h"
 
@@ -29,13 +30,9 @@ static struct {
     bool finished;
 } stage;
 
-/* xorshift: the walk of a seed is the same everywhere. */
-static uint32_t draw(uint32_t most)
+static uint32_t draw_below(uint32_t most)
 {
-    stage.seed ^= stage.seed << 13;
-    stage.seed ^= stage.seed >> 17;
-    stage.seed ^= stage.seed << 5;
-    return stage.seed % most;
+    return draw(&stage.seed) % most;
 }
 
 static void on_state(void *context, enum target_state state, const char *text)
@@ -51,12 +48,13 @@ static void call(void)
     bool cancel = true;
     struct failure failure = {0};
     char text[256];
-    switch (draw(4)) {
+    switch (draw_below(4)) {
     case 0:
         (void)target->run->resume(target, CLIENT, TARGET_RESUME_GO, 0, &failure);
         break;
     case 1:
-        (void)target->run->resume(target, CLIENT, TARGET_RESUME_STEP, draw(MACHINE_CPUS), &failure);
+        (void)target->run->resume(target, CLIENT, TARGET_RESUME_STEP, draw_below(MACHINE_CPUS),
+                                  &failure);
         break;
     case 2:
         (void)target->run->wait(target, CLIENT, 0, &cancel, text, sizeof text);
@@ -68,10 +66,10 @@ static void call(void)
 
 static void monitor_or_guest(void)
 {
-    if (draw(3) == 0 && machine.running)
+    if (draw_below(3) == 0 && machine.running)
         fake_machine_halt(&machine, "T05thread:02;");
     else
-        fake_machine_run(&machine, draw(2) != 0);
+        fake_machine_run(&machine, draw_below(2) != 0);
 }
 
 /* By itself alone: nobody else is at the machine. */
@@ -80,14 +78,14 @@ static void guest(void)
     if (machine.running)
         fake_machine_halt(&machine, "T05thread:02;");
     else
-        machine.phantoms = draw(3);
+        machine.phantoms = draw_below(3);
 }
 
 static void act(void (*action)(void))
 {
     for (int i = 0; i < ACTIONS; i++) {
-        if (draw(3) == 0)
-            task_sleep(0.001 * draw(4));
+        if (draw_below(3) == 0)
+            task_sleep(0.001 * draw_below(4));
         action();
     }
     stage.actors--;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "draw.h"
 
 #include <check.h>
 #include <signal.h>
@@ -134,15 +135,6 @@ START_TEST(how_it_was_lost_is_remembered)
     ck_assert_int_eq(state.before, RUN_RUNNING);
 }
 END_TEST
-
-/* xorshift: the walk of a seed is the same everywhere. */
-static uint32_t draw(uint32_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 17;
-    *seed ^= *seed << 5;
-    return *seed;
-}
 
 START_TEST(random_walks_keep_the_facts)
 {

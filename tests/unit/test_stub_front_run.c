@@ -2,6 +2,7 @@
  */
 #include "base/log.h"
 #include "config.h"
+#include "draw.h"
 #include "stub/front_run.h"
 #include "stub_run.h"
 
@@ -130,15 +131,6 @@ START_TEST(who_wants_a_halt)
     ck_assert_uint_eq(run.facts, 0);
 }
 END_TEST
-
-/* xorshift: the walk of a seed is the same everywhere. */
-static uint32_t draw(uint32_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 17;
-    *seed ^= *seed << 5;
-    return *seed;
-}
 
 START_TEST(random_walks_keep_the_facts)
 {
