@@ -157,7 +157,7 @@ static void describe_stop(struct run_control *run, const char *reply, char *text
 void run_control_attached(struct run_control *run, const char *reply)
 {
     char ignored[sizeof run->text];
-    run->ended = false;
+    run->ended = run->shut_down = false;
     run_state_take(run->state, is_asleep(run->stub->status) ? RUN_FOUND_ASLEEP : RUN_FOUND_HALTED);
     run->resumes = run->resume_events = 0;
     describe_stop(run, reply, ignored, sizeof ignored);

@@ -142,7 +142,7 @@ struct filled {
     struct direct_ram_place place;
 };
 
-/* The areas that direct RAM may take; returns how many, *requests: the fills that they take. */
+/* The areas that direct RAM may take; returns how many, *fills: the fills that they take. */
 static size_t find_areas(struct direct_way *way, target_client client, struct target_span *spans,
                          size_t count, struct filled *areas, size_t *fills)
 {
